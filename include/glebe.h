@@ -1,0 +1,120 @@
+/*
+ * glebe.h - what glebe offers beyond the standard allocation functions.
+ *
+ * Linking libglebe.so (or preloading it) replaces malloc, free and their kin;
+ * nothing here is needed for that. This header is for programs that want to
+ * ask the allocator something, or to call it by name beside another malloc.
+ *
+ * Conventions: sizes and alignments are in bytes. Every function is safe to
+ * call from any thread at any time. Functions that allocate set errno to
+ * ENOMEM (or EINVAL for a bad alignment) when they return NULL; functions
+ * that free or ask keep errno. None is a cancellation point. A signal handler
+ * may call them even where it interrupted one of them.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#ifndef GLEBE_H
+#define GLEBE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GLEBE_VERSION_MAJOR 0
+#define GLEBE_VERSION_MINOR 1
+#define GLEBE_VERSION_PATCH 0
+#define GLEBE_VERSION_STRING "0.1.0"
+
+/* The version of the library at run time, "MAJOR.MINOR.PATCH"; never freed. */
+const char *glebe_version(void);
+
+/* ---- the standard functions by name; semantics as in malloc(3) ---------- */
+
+/* At least `size` bytes aligned to 16; size 0 gives a block of its own. */
+void *glebe_malloc(size_t size);
+/* Frees `block`, or does nothing for NULL. Keeps errno. A pointer that is not
+ * ours goes to the next allocator; misuse that is seen is reported. */
+void glebe_free(void *block);
+/* count * size bytes, all zero; NULL and ENOMEM where the product overflows. */
+void *glebe_calloc(size_t count, size_t size);
+/* Resizes; (NULL, n) allocates, (block, 0) frees and returns NULL. On failure
+ * the old block is untouched. */
+void *glebe_realloc(void *block, size_t size);
+void *glebe_reallocarray(void *block, size_t count, size_t size);
+/* alignment: a power of two, up to 1 GiB; size need not be a multiple. */
+void *glebe_aligned_alloc(size_t alignment, size_t size);
+void *glebe_memalign(size_t alignment, size_t size);
+/* 0, EINVAL (alignment no power of two or no multiple of sizeof(void *)) or
+ * ENOMEM; *out is written only on success, errno is kept. */
+int glebe_posix_memalign(void **out, size_t alignment, size_t size);
+void *glebe_valloc(size_t size);  /* aligned to the page size */
+void *glebe_pvalloc(size_t size); /* and the size rounded up to it */
+/* Usable bytes of `block`, every one of which may be used; 0 for NULL. */
+size_t glebe_malloc_usable_size(void *block);
+/* C23: free with the size (and alignment) that was asked for. */
+void glebe_free_sized(void *block, size_t size);
+void glebe_free_aligned_sized(void *block, size_t alignment, size_t size);
+
+/* ---- a free with a status ------------------------------------------------ */
+
+typedef enum glebe_free_status {
+    GLEBE_FREE_SUCCESS = 0,      /* the block is free now (also for NULL) */
+    GLEBE_FREE_NOT_OURS = 1,     /* no block of glebe's; nothing was done */
+    GLEBE_FREE_INSIDE_BLOCK = 2, /* inside a block, not its start; nothing done */
+    GLEBE_FREE_ALREADY_FREE = 3  /* free already; nothing was done */
+} glebe_free_status;
+
+/* Frees `block` and says whether it could. ALREADY_FREE is exact until the
+ * block is issued again, also while it waits in a thread's cache and when
+ * another thread freed it, provided nobody wrote to it after it was freed. */
+glebe_free_status glebe_free_checked(void *block);
+
+/* ---- questions about an address ------------------------------------------ */
+
+/* 1 if `address` lies in a live block of glebe's, else 0. */
+int glebe_owns(const void *address);
+/* The start of the live block that contains `address`, or NULL. */
+void *glebe_block_start(const void *address);
+/* The usable bytes of the live block that contains `address`, or 0. */
+size_t glebe_block_size(const void *address);
+
+/* ---- statistics ------------------------------------------------------------ */
+
+/* A snapshot; all fields in bytes unless named otherwise. Other threads go on
+ * while it is taken, so sums are exact only where they rest. Blocks that wait
+ * to be handed back to their thread still count as live. */
+typedef struct glebe_statistics {
+    size_t struct_size;        /* set by the caller: sizeof(glebe_statistics) */
+    size_t live_bytes;         /* usable bytes of all live blocks */
+    size_t live_blocks;        /* their number */
+    size_t small_live_bytes;   /* of these: blocks of up to 32 KiB, in slabs */
+    size_t medium_live_bytes;  /* up to 1 MiB, a span each */
+    size_t large_live_bytes;   /* above, a mapping each */
+    size_t large_live_blocks;
+    size_t heap_bytes;         /* address space of the page heap */
+    size_t break_bytes;        /* of these: from the program break */
+    size_t free_dirty_bytes;   /* free spans that may still be resident */
+    size_t cached_large_bytes; /* freed mappings kept for reuse */
+    size_t metadata_bytes;     /* our own tables, address space touched so far */
+    size_t purged_bytes;       /* given back to the kernel since the start */
+    size_t purge_calls;        /* how often that was asked */
+    size_t thread_caches;      /* caches in use by threads now */
+    size_t fork_generation;    /* multi-threaded forks this process descends from */
+} glebe_statistics;
+
+/* Fills `out` up to out->struct_size bytes. 0, or EINVAL for NULL or a
+ * struct_size smaller than its first two fields. Keeps errno. */
+int glebe_get_statistics(glebe_statistics *out);
+
+/* Gives every free page back to the kernel now (as malloc_trim(0)); the bytes
+ * given back. */
+size_t glebe_purge(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GLEBE_H */
