@@ -1,0 +1,98 @@
+//! `glebe options`: the environment variables that libglebe.so reads.
+
+use std::fmt::Write;
+
+struct Variable {
+    name: &'static str,
+    values: &'static str,
+    default: &'static str,
+    meaning: &'static [&'static str],
+}
+
+const VARIABLES: [Variable; 8] = [
+    Variable {
+        name: "GLEBE_SOURCE",
+        values: "auto|break|mmap",
+        default: "auto",
+        meaning: &[
+            "where heap memory comes from: the program break,",
+            "mmap, or the break as long as it can grow (auto)",
+        ],
+    },
+    Variable {
+        name: "GLEBE_ON_ERROR",
+        values: "abort|continue",
+        default: "abort",
+        meaning: &["what follows the report of a double free or the like"],
+    },
+    Variable {
+        name: "GLEBE_DEEPBIND",
+        values: "drop|keep",
+        default: "drop",
+        meaning: &[
+            "the flag RTLD_DEEPBIND of dlopen, which would give a",
+            "module another malloc than the program's",
+        ],
+    },
+    Variable {
+        name: "GLEBE_STATS",
+        values: "off|text|json",
+        default: "off",
+        meaning: &["statistics at exit, on stderr; json: one line"],
+    },
+    Variable {
+        name: "GLEBE_STATS_FILE",
+        values: "PATH",
+        default: "-",
+        meaning: &["append the statistics to this file instead"],
+    },
+    Variable {
+        name: "GLEBE_PURGE",
+        values: "call|thread",
+        default: "call",
+        meaning: &[
+            "who gives freed memory back to the kernel: threads that",
+            "call malloc or free, or a helper thread",
+        ],
+    },
+    Variable {
+        name: "GLEBE_PURGE_DELAY_MS",
+        values: "0..3600000",
+        default: "1000",
+        meaning: &["milliseconds that freed memory is kept for reuse"],
+    },
+    Variable {
+        name: "GLEBE_DIRTY_MIB",
+        values: "0..65536",
+        default: "4",
+        meaning: &["MiB of it kept at most, beside 1/16 of the live heap"],
+    },
+];
+
+/// The table for people, a heading first.
+pub(crate) fn table() -> String {
+    let mut table = format!(
+        "{:21} {:16} {:8} MEANING\n",
+        "VARIABLE", "VALUES", "DEFAULT"
+    );
+    for variable in VARIABLES {
+        let Variable {
+            name,
+            values,
+            default,
+            meaning,
+        } = variable;
+        let [first, rest @ ..] = meaning else {
+            continue;
+        };
+        let _ = writeln!(table, "{name:21} {values:16} {default:8} {first}");
+        for line in rest {
+            let _ = writeln!(table, "{:47} {line}", "");
+        }
+    }
+    table + "
+They are read once, when a program starts. An unknown name or a bad value gives one warning on stderr
+and the default. Setuid and setgid programs ignore them all. `glebe run` reads one more,
+GLEBE_LIBRARY: the libglebe.so to preload where none is found beside the command.
+"
+}
