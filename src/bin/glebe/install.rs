@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
 
-    /// The folder of libglebe.so and libglebe.a, if not the one this command came with
+    /// The folder of libglebe.so and libglebe.a [default: that of this command's]
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
 }

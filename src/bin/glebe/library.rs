@@ -12,7 +12,7 @@ use object::read::elf::FileHeader;
 use crate::Failure;
 
 /// Names the library to preload where none is found beside the command.
-pub(crate) const VARIABLE: &str = "GLEBE_LIBRARY";
+const VARIABLE: &str = "GLEBE_LIBRARY";
 
 /// From the folder of this command: a build, cargo's test build, an installation.
 const FOLDERS: [&str; 5] = [".", "deps", "../lib", "../lib/x86_64-linux-gnu", "../lib64"];

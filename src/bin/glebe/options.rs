@@ -51,7 +51,7 @@ const VARIABLES: [Variable; 8] = [
         values: "call|thread",
         default: "call",
         meaning: &[
-            "who gives freed memory back to the kernel: threads that",
+            "who gives freed memory back to the kernel: those who",
             "call malloc or free, or a helper thread",
         ],
     },
@@ -90,9 +90,10 @@ pub(crate) fn table() -> String {
             let _ = writeln!(table, "{:47} {line}", "");
         }
     }
-    table + "
-They are read once, when a program starts. An unknown name or a bad value gives one warning on stderr
-and the default. Setuid and setgid programs ignore them all. `glebe run` reads one more,
+    table
+        + "
+They are read once, when a program starts. An unknown name or a bad value gives one warning on
+stderr, and the default. Setuid and setgid programs ignore them all. `glebe run` reads one more,
 GLEBE_LIBRARY: the libglebe.so to preload where none is found beside the command.
 "
 }

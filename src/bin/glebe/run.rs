@@ -28,12 +28,12 @@ The program takes the place of this command (no process stands between), so its 
 death by a signal, its descriptors and its terminal are its own. The programs that it starts run on
 glebe too, as long as they keep the environment.
 
-The library is looked for beside this command, in deps/ there, in ../lib, ../lib/x86_64-linux-gnu and
+The library is looked for beside this command, in deps/, ../lib, ../lib/x86_64-linux-gnu and
 ../lib64 from there, and at last where GLEBE_LIBRARY says; --library goes before all of these.
 
 Where preloading does not reach, one line on stderr says so, and the program runs all the same:
-  no effect       it is statically linked (as most Go programs are); it is setuid, setgid or has file
-                  capabilities; it defines malloc itself
+  no effect       the program is statically linked (as most Go programs are); is setuid, setgid or
+                  has file capabilities; defines malloc itself
   not preloaded   it is for another machine or 32-bit, or linked against musl
   a part only     a Go program with C code (that uses glebe), or one with jemalloc, mimalloc or the
                   like linked in under a name of its own (the rest and its libraries use glebe)
@@ -48,9 +48,9 @@ Exit status: that of PROGRAM, or
 #[derive(Args)]
 #[command(override_usage = "glebe run [OPTIONS] [--] PROGRAM [ARGS]...", after_help = DETAILS)]
 pub(crate) struct Arguments {
-    /// Print heap statistics on stderr when a process ends
-    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "text")]
+    /// Print heap statistics on stderr when a process ends; json: one line
+    #[arg(long, value_name = "text|json", hide_possible_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     stats: Option<Form>,
 
     /// Append the statistics to this file instead (implies --stats)
@@ -89,8 +89,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
         );
     }
     set_statistics(arguments)?;
-    // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
-    unsafe { env::remove_var(library::VARIABLE) };
     let error = execute(&program, &arguments.program);
     Err(match error.kind() {
         io::ErrorKind::NotFound => Failure::new(
