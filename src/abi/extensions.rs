@@ -1,0 +1,81 @@
+//! What `glebe.h` offers beyond the standard functions. Semantics and units stand there; all keep
+//! errno.
+
+use crate::heap::requests::{self, FreeStatus};
+use crate::observe::statistics;
+use crate::os::process::ErrnoKept;
+use core::ffi::{c_char, c_int, c_void};
+
+/// The version, "MAJOR.MINOR.PATCH".
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Frees `block` and says whether it could: 0 success, 1 not ours, 2 inside a block, 3 already
+/// free.
+///
+/// # Safety
+/// If `block` is live, nobody uses it any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_free_checked(block: *mut c_void) -> c_int {
+    let _kept = ErrnoKept::new();
+    match requests::free_checked(block as usize) {
+        FreeStatus::Success => 0,
+        FreeStatus::NotOurs => 1,
+        FreeStatus::InsideBlock => 2,
+        FreeStatus::AlreadyFree => 3,
+    }
+}
+
+/// 1 if `address` lies in a live block, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_owns(address: *const c_void) -> c_int {
+    let _kept = ErrnoKept::new();
+    c_int::from(requests::block_containing(address as usize).is_some())
+}
+
+/// The start of the live block that contains `address`, or null.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_block_start(address: *const c_void) -> *mut c_void {
+    let _kept = ErrnoKept::new();
+    requests::block_containing(address as usize).map_or(0, |(start, _)| start) as *mut c_void
+}
+
+/// The usable bytes of the live block that contains `address`, or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_block_size(address: *const c_void) -> usize {
+    let _kept = ErrnoKept::new();
+    requests::block_containing(address as usize).map_or(0, |(_, bytes)| bytes)
+}
+
+/// Fills a `glebe_statistics` up to the size that its first field states. 0, or EINVAL.
+///
+/// # Safety
+/// `out` is null or valid for reads and writes of that many bytes, and aligned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_get_statistics(out: *mut usize) -> c_int {
+    const FIELD: usize = size_of::<usize>();
+    if out.is_null() {
+        return ::libc::EINVAL;
+    }
+    // SAFETY: the caller set the first field.
+    let struct_bytes = unsafe { *out };
+    if struct_bytes < 2 * FIELD {
+        return ::libc::EINVAL;
+    }
+    let _kept = ErrnoKept::new();
+    let fields = struct_bytes / FIELD - 1;
+    for (index, (_, value)) in statistics::figures().into_iter().enumerate().take(fields) {
+        // SAFETY: field index + 1 lies within the size that the caller stated.
+        unsafe { *out.add(index + 1) = value };
+    }
+    0
+}
+
+/// Gives every free page back to the kernel now; the bytes given back.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_purge() -> usize {
+    let _kept = ErrnoKept::new();
+    requests::purge(0)
+}

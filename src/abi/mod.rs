@@ -1,0 +1,15 @@
+//! The doors: what C, C++ and Rust programs call. They check, forward and set errno; no policy.
+//!
+//! Every function has a `glebe_` name here. `exports.txt` beside this file says under which
+//! standard names the shared library exports them; the static library and the rlib take over
+//! nobody's malloc unless asked (`glebe.pc`, the cargo feature `takeover`).
+
+pub mod cxx;
+pub mod dynamic_loading;
+pub mod extensions;
+pub mod libc;
+pub mod rust;
+pub mod tuning;
+
+#[cfg(feature = "takeover")]
+mod takeover;

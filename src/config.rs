@@ -1,0 +1,215 @@
+//! Options: one row each. Read once, from the environment the process was started with, before
+//! the first allocation; constant afterwards but for what mallopt may change.
+
+use crate::report;
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+/// Where spans come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// The program break first, then mmap.
+    Auto,
+    /// The program break alone.
+    Break,
+    /// mmap alone.
+    Mmap,
+}
+
+/// What is written when the program exits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Statistics {
+    /// Nothing.
+    Off,
+    /// A summary for people.
+    Text,
+    /// One line, one object.
+    Json,
+}
+
+static SOURCE: AtomicU8 = AtomicU8::new(0);
+static CONTINUE_ON_ERROR: AtomicU8 = AtomicU8::new(0);
+static KEEP_DEEPBIND: AtomicU8 = AtomicU8::new(0);
+static STATISTICS: AtomicU8 = AtomicU8::new(0);
+static PURGE_THREAD: AtomicU8 = AtomicU8::new(0);
+static PURGE_DELAY_MS: AtomicUsize = AtomicUsize::new(1000);
+static DIRTY_MIB: AtomicUsize = AtomicUsize::new(4);
+static STATISTICS_FILE: PathOption = PathOption::new();
+
+/// What an option accepts.
+enum Values {
+    /// One of these words; its index is stored.
+    Words(&'static [&'static str], &'static AtomicU8),
+    /// A whole number up to this.
+    Number(usize, &'static AtomicUsize),
+    /// A path.
+    Path(&'static PathOption),
+}
+
+/// The rows: name, what it accepts.
+static OPTIONS: [(&str, Values); 8] = [
+    (
+        "GLEBE_SOURCE",
+        Values::Words(&["auto", "break", "mmap"], &SOURCE),
+    ),
+    (
+        "GLEBE_ON_ERROR",
+        Values::Words(&["abort", "continue"], &CONTINUE_ON_ERROR),
+    ),
+    (
+        "GLEBE_DEEPBIND",
+        Values::Words(&["drop", "keep"], &KEEP_DEEPBIND),
+    ),
+    (
+        "GLEBE_STATS",
+        Values::Words(&["off", "text", "json"], &STATISTICS),
+    ),
+    ("GLEBE_STATS_FILE", Values::Path(&STATISTICS_FILE)),
+    (
+        "GLEBE_PURGE",
+        Values::Words(&["call", "thread"], &PURGE_THREAD),
+    ),
+    (
+        "GLEBE_PURGE_DELAY_MS",
+        Values::Number(3_600_000, &PURGE_DELAY_MS),
+    ),
+    ("GLEBE_DIRTY_MIB", Values::Number(65_536, &DIRTY_MIB)),
+];
+
+/// Variables with our prefix that are not the library's.
+const FOR_THE_LAUNCHER: [&str; 1] = ["GLEBE_LIBRARY"];
+
+/// A path from the environment, which lives as long as the process.
+pub(crate) struct PathOption {
+    text: AtomicUsize,
+}
+
+impl PathOption {
+    const fn new() -> PathOption {
+        PathOption {
+            text: AtomicUsize::new(0),
+        }
+    }
+
+    /// The path, if one was given.
+    pub(crate) fn get(&self) -> Option<&'static core::ffi::CStr> {
+        let text = self.text.load(Ordering::Relaxed) as *const core::ffi::c_char;
+        // SAFETY: set only to the value part of an environment string, which ends in NUL.
+        (!text.is_null()).then(|| unsafe { core::ffi::CStr::from_ptr(text) })
+    }
+}
+
+/// Takes one `NAME=value` of the environment; warns, once each, of what it does not know.
+pub(crate) fn take_variable(variable: &'static [u8]) {
+    if !variable.starts_with(b"GLEBE_") {
+        return;
+    }
+    let Some(equals) = variable.iter().position(|&byte| byte == b'=') else {
+        return;
+    };
+    let (name, value) = (&variable[..equals], &variable[equals + 1..]);
+    if FOR_THE_LAUNCHER
+        .iter()
+        .any(|known| known.as_bytes() == name)
+    {
+        return;
+    }
+    let Some((_, values)) = OPTIONS.iter().find(|(known, _)| known.as_bytes() == name) else {
+        return report::unknown_option(name, OPTIONS.iter().map(|(known, _)| *known));
+    };
+    match values {
+        Values::Words(words, place) => {
+            match words.iter().position(|word| word.as_bytes() == value) {
+                #[expect(clippy::cast_possible_truncation, reason = "a handful of words")]
+                Some(index) => place.store(index as u8, Ordering::Relaxed),
+                None => report::bad_option_word(name, value, words),
+            }
+        }
+        Values::Number(most, place) => match number(value) {
+            Some(number) if number <= *most => place.store(number, Ordering::Relaxed),
+            _ => report::bad_option_number(name, value, *most),
+        },
+        Values::Path(place) => place.text.store(value.as_ptr() as usize, Ordering::Relaxed),
+    }
+}
+
+fn number(text: &[u8]) -> Option<usize> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0usize, |sum, &byte| {
+        let digit = byte.is_ascii_digit().then(|| usize::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// `GLEBE_SOURCE`.
+pub(crate) fn source() -> Source {
+    match SOURCE.load(Ordering::Relaxed) {
+        1 => Source::Break,
+        2 => Source::Mmap,
+        _ => Source::Auto,
+    }
+}
+
+/// `GLEBE_ON_ERROR=continue`.
+pub(crate) fn continue_on_error() -> bool {
+    CONTINUE_ON_ERROR.load(Ordering::Relaxed) == 1
+}
+
+/// `GLEBE_DEEPBIND=keep`.
+pub(crate) fn keep_deepbind() -> bool {
+    KEEP_DEEPBIND.load(Ordering::Relaxed) == 1
+}
+
+/// `GLEBE_STATS`.
+pub(crate) fn statistics() -> Statistics {
+    match STATISTICS.load(Ordering::Relaxed) {
+        1 => Statistics::Text,
+        2 => Statistics::Json,
+        _ => Statistics::Off,
+    }
+}
+
+/// `GLEBE_STATS_FILE`.
+pub(crate) fn statistics_file() -> Option<&'static core::ffi::CStr> {
+    STATISTICS_FILE.get()
+}
+
+/// `GLEBE_PURGE=thread`.
+pub(crate) fn purge_thread() -> bool {
+    PURGE_THREAD.load(Ordering::Relaxed) == 1
+}
+
+/// `GLEBE_PURGE_DELAY_MS`.
+pub(crate) fn purge_delay_ms() -> u64 {
+    PURGE_DELAY_MS.load(Ordering::Relaxed) as u64
+}
+
+/// `GLEBE_DIRTY_MIB`, in bytes.
+pub(crate) fn dirty_bytes() -> usize {
+    DIRTY_MIB.load(Ordering::Relaxed) << 20
+}
+
+/// mallopt(M_TRIM_THRESHOLD): the same bound, in bytes; rounded up to MiB.
+pub(crate) fn set_dirty_bytes(bytes: usize) {
+    DIRTY_MIB.store(bytes.div_ceil(1 << 20), Ordering::Relaxed);
+}
+
+/// mallopt(M_CHECK_ACTION): whether misuse ends the process.
+pub(crate) fn set_continue_on_error(go_on: bool) {
+    CONTINUE_ON_ERROR.store(u8::from(go_on), Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_whole_and_checked() {
+        assert_eq!(number(b"0"), Some(0));
+        assert_eq!(number(b"65536"), Some(65_536));
+        assert_eq!(number(b""), None);
+        assert_eq!(number(b"-1"), None);
+        assert_eq!(number(b"99999999999999999999999"), None);
+    }
+}

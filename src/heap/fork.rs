@@ -1,0 +1,78 @@
+//! Forks. No lock of ours is held across one and no handler runs before it: the child, which has
+//! one thread, leaves behind what the other threads may have been in the middle of.
+//!
+//! The child's memory is not a snapshot of one instant: pages are copied one after the other
+//! while other threads write. So in the child of a multi-threaded program
+//! - the forking thread's own slabs are right (it was in fork, not in malloc);
+//! - every other slab is *retired* when it is first touched: its blocks count as used, and what
+//!   is freed from now on is issued again (`Slab::claim`);
+//! - stacks and inboxes, whose links lie in other pages than their heads, are forgotten;
+//! - free granules that were clean may have been written to: none is trusted to be zero;
+//! - locks are reset.
+//!
+//! In the child of a program in which only the forking thread ever allocated nothing of this is
+//! needed, and nothing is lost.
+
+use crate::cache::pool;
+use crate::cache::thread_cache::ThreadCache;
+use crate::heap::start;
+use crate::os::thread_slot::{ENDED, ThreadSlot};
+use crate::os::wiped_word::WipedWord;
+use crate::pages::{chunk, purge, source};
+use crate::small::{orphans, slab};
+
+static WIPED: WipedWord = WipedWord::new();
+
+/// Makes forks noticeable: by the wiped word always, and by a fork handler earlier.
+pub(super) fn prepare() {
+    WIPED.arm();
+    unsafe extern "C" {
+        fn pthread_atfork(
+            prepare: Option<unsafe extern "C" fn()>,
+            parent: Option<unsafe extern "C" fn()>,
+            child: Option<unsafe extern "C" fn()>,
+        ) -> i32;
+    }
+    // Child handlers run in the order in which they were registered, and this is the first
+    // allocation in the process. The wiped word serves where it fails.
+    // SAFETY: the handler lives as long as the process.
+    unsafe { pthread_atfork(None, None, Some(in_child)) };
+}
+
+/// Called where a slow path begins: notices a fork that ran no handler.
+#[inline]
+pub(crate) fn notice() {
+    if WIPED.was_wiped() {
+        recover();
+    }
+}
+
+extern "C" fn in_child() {
+    recover();
+    start::purge_thread();
+}
+
+#[cold]
+fn recover() {
+    WIPED.arm();
+    let own = ThreadSlot::current().owner();
+    let own_cache = if own != 0 && own != ENDED {
+        // SAFETY: then it is a cache's address.
+        Some(unsafe { ThreadCache::from_address(own.cast_unsigned()) })
+    } else {
+        None
+    };
+    source::reset_lock();
+    purge::reset();
+    let own_caches = usize::from(own_cache.is_some());
+    if pool::in_use() <= own_caches {
+        return;
+    }
+    let generation = slab::next_generation();
+    if let Some(cache) = own_cache {
+        cache.survive_fork(generation);
+    }
+    pool::abandon(own_caches);
+    orphans::abandon();
+    chunk::distrust_clean();
+}

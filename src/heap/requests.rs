@@ -1,0 +1,408 @@
+//! The requests: allocate, free, resize, ask. Addresses in, addresses out; 0 is out of memory.
+//! No door's policy: errno and the order of arguments are `abi`'s business.
+
+use super::thread::with_cache;
+use super::{bootstrap, foreign};
+use crate::base::address::GRANULE_BYTES;
+use crate::cache::thread_cache::{Countdown, ThreadCache, push};
+use crate::large::large_object;
+use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
+use crate::metadata::span::{self, Kind, Place};
+use crate::os::thread_slot::ThreadSlot;
+use crate::report;
+use crate::small::block::Block;
+use crate::small::size_class::{DIRECT_MAX_BYTES, SizeClass};
+use crate::small::slab::{InSlab, Slab, classify};
+use core::sync::atomic::Ordering;
+
+/// Sizes above this fail on every door (PTRDIFF_MAX).
+pub(crate) const MAX_BYTES: usize = isize::MAX as usize;
+
+// ---- allocate ------------------------------------------------------------------------------------
+
+/// Allocates `bytes`, aligned to 16.
+#[inline(always)]
+pub(crate) fn allocate(bytes: usize) -> usize {
+    let slot = ThreadSlot::current();
+    let cache = slot.cache();
+    if cache > 0 && bytes <= DIRECT_MAX_BYTES {
+        slot.take();
+        // SAFETY: a positive slot holds a cache's address.
+        let block =
+            unsafe { ThreadCache::from_address(cache.cast_unsigned()) }.allocate_direct(bytes);
+        slot.put(cache);
+        if let Some(block) = block {
+            return block.address();
+        }
+    }
+    allocate_slow(bytes)
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_slow(bytes: usize) -> usize {
+    if !ThreadSlot::current().is_ready() {
+        return bootstrap::allocate(bytes, 16);
+    }
+    match SizeClass::holding(bytes) {
+        Some(class) => allocate_class(class),
+        None => allocate_object(bytes).0,
+    }
+}
+
+fn allocate_class(class: SizeClass) -> usize {
+    with_cache(|cache| cache.allocate(class))
+        .flatten()
+        .map_or(0, Block::address)
+}
+
+/// A medium or large object; and whether it is zero throughout.
+fn allocate_object(bytes: usize) -> (usize, bool) {
+    if bytes > MAX_BYTES {
+        return (0, false);
+    }
+    // With a cache, so that a fork knows that this thread may be in the middle of something.
+    let medium = if bytes <= MEDIUM_MAX_BYTES {
+        with_cache(|_| medium_object::allocate(bytes)).flatten()
+    } else {
+        None
+    };
+    if let Some(object) = medium {
+        return (object.address, object.clean);
+    }
+    with_cache(|_| large_object::allocate(bytes, 1))
+        .flatten()
+        .map_or((0, false), |object| (object.address, object.clean))
+}
+
+/// Allocates `bytes` of zeroes.
+#[inline]
+pub(crate) fn allocate_zeroed(bytes: usize) -> usize {
+    let (address, clean) = if SizeClass::holding(bytes).is_some() {
+        (allocate(bytes), false)
+    } else if ThreadSlot::current().is_ready() {
+        allocate_object(bytes)
+    } else {
+        return bootstrap::allocate(bytes, 16);
+    };
+    if address != 0 && !clean && ThreadSlot::current().is_ready() {
+        // SAFETY: a block of at least `bytes` that nobody else knows yet.
+        unsafe { core::ptr::write_bytes(address as *mut u8, 0, bytes) };
+    }
+    address
+}
+
+/// Allocates `bytes` at a multiple of `alignment`, a power of two.
+pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
+    if alignment <= 16 {
+        return allocate(bytes);
+    }
+    if !ThreadSlot::current().is_ready() {
+        return bootstrap::allocate(bytes, alignment);
+    }
+    if let Some(class) = SizeClass::holding_aligned(bytes, alignment) {
+        return allocate_class(class);
+    }
+    if alignment <= GRANULE_BYTES {
+        return allocate_object(bytes).0;
+    }
+    if bytes > MAX_BYTES || alignment > MAX_BYTES {
+        return 0;
+    }
+    with_cache(|_| large_object::allocate(bytes, alignment))
+        .flatten()
+        .map_or(0, |object| object.address)
+}
+
+// ---- free ----------------------------------------------------------------------------------------
+
+/// Frees the block at `address`; 0 is no block.
+#[inline(always)]
+pub(crate) fn free(address: usize) {
+    if let Some(span) = span::record_of(address) {
+        let slot = ThreadSlot::current();
+        let cache = slot.cache();
+        // Law: `owner` is a cache's address only in the record of a slab's first granule; a slot
+        // that is 0 or -1 equals no owner (0 only before the table has any block).
+        if span.owner.load(Ordering::Relaxed) == cache.cast_unsigned() {
+            #[expect(clippy::cast_possible_truncation, reason = "the offset in the granule")]
+            let offset = u32::from(address as u16);
+            let divisor = span.divisor.load(Ordering::Relaxed);
+            // SAFETY: only used if the check says that a block of this slab starts here; the
+            // mark of a misplaced pointer is read only after that.
+            let block = unsafe { Block::at(address) };
+            if offset.wrapping_mul(divisor) < divisor && !block.is_marked(span) {
+                slot.take();
+                let countdown = push(span, block);
+                if countdown == Countdown::Due {
+                    countdown_due(cache, address);
+                }
+                slot.put(cache);
+                return;
+            }
+        }
+    }
+    free_slow(address);
+}
+
+#[cold]
+#[inline(never)]
+fn countdown_due(cache: isize, address: usize) {
+    let _kept = crate::os::process::ErrnoKept::new();
+    // SAFETY: the slot held a cache's address.
+    let cache = unsafe { ThreadCache::from_address(cache.cast_unsigned()) };
+    if let Some(place) = span::place_of(address) {
+        cache.countdown_due(Slab::at(place));
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn free_slow(address: usize) {
+    if address == 0 || !ThreadSlot::current().is_ready() {
+        return;
+    }
+    let _kept = crate::os::process::ErrnoKept::new();
+    match look_up(address) {
+        Found::InUse(InUse { place, block }) => free_found(place, block),
+        Found::Inside { start, bytes } => report::inside_block("free", address, start, bytes),
+        Found::Free { bytes } => report::double_free("free", address, bytes),
+        Found::NeverIssued => report::never_issued("free", address),
+        Found::NotOurs => foreign::free(address),
+    }
+}
+
+fn free_found(place: Place, block: Option<Block>) {
+    match block {
+        Some(block) => {
+            // Without a cache to be had the block is lost, and the program goes on.
+            with_cache(|cache| cache.free(Slab::at(place), block));
+        }
+        None if place.span.kind() == Kind::Medium => medium_object::free(place),
+        None => large_object::free(place),
+    }
+}
+
+/// What [`free_checked`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FreeStatus {
+    /// It is free now.
+    Success,
+    /// No block of ours.
+    NotOurs,
+    /// Inside a block.
+    InsideBlock,
+    /// It was free before.
+    AlreadyFree,
+}
+
+/// Frees the block at `address` if one starts there and is in use.
+pub(crate) fn free_checked(address: usize) -> FreeStatus {
+    if address == 0 {
+        return FreeStatus::Success;
+    }
+    if !ThreadSlot::current().is_ready() {
+        return FreeStatus::NotOurs;
+    }
+    match look_up(address) {
+        Found::InUse(InUse { place, block }) => {
+            free_found(place, block);
+            FreeStatus::Success
+        }
+        Found::Inside { .. } => FreeStatus::InsideBlock,
+        Found::Free { .. } => FreeStatus::AlreadyFree,
+        Found::NeverIssued | Found::NotOurs => FreeStatus::NotOurs,
+    }
+}
+
+// ---- look up -------------------------------------------------------------------------------------
+
+/// A block in use.
+pub(crate) struct InUse {
+    place: Place,
+    /// `Some` in a slab.
+    block: Option<Block>,
+}
+
+/// What an address is to us.
+enum Found {
+    /// The start of a block in use.
+    InUse(InUse),
+    /// Inside a block in use that starts at `start` and has `bytes`.
+    Inside { start: usize, bytes: usize },
+    /// In a block that is free, of a size class with `bytes`; 0 where that is gone.
+    Free { bytes: usize },
+    /// In a slab, but in no block that was ever issued.
+    NeverIssued,
+    /// Nothing of ours.
+    NotOurs,
+}
+
+fn look_up(address: usize) -> Found {
+    let Some(place) = span::containing(address).or_else(|| span::place_of(address)) else {
+        return Found::NotOurs;
+    };
+    let start = place.start.address();
+    match place.span.kind() {
+        Kind::Slab => {
+            let slab = Slab::at(place);
+            let bytes = slab.class().block_bytes();
+            match classify(slab, address) {
+                InSlab::Start(block) | InSlab::Inside(block) if block.is_marked(place.span) => {
+                    Found::Free { bytes }
+                }
+                InSlab::Start(block) => Found::InUse(InUse {
+                    place,
+                    block: Some(block),
+                }),
+                InSlab::Inside(block) => Found::Inside {
+                    start: block.address(),
+                    bytes,
+                },
+                InSlab::NeverIssued => Found::NeverIssued,
+            }
+        }
+        Kind::Medium | Kind::Large => {
+            let bytes = place.span.object_bytes();
+            if address == start {
+                Found::InUse(InUse { place, block: None })
+            } else if address - start < bytes {
+                Found::Inside { start, bytes }
+            } else {
+                Found::NeverIssued
+            }
+        }
+        Kind::Free | Kind::Cached => Found::Free { bytes: 0 },
+        Kind::Released if address == start && large_object::is_released(place) => {
+            Found::Free { bytes: 0 }
+        }
+        Kind::Released | Kind::None | Kind::Tail => Found::NotOurs,
+    }
+}
+
+fn bytes_of(found: &InUse) -> usize {
+    match found.block {
+        Some(_) => Slab::at(found.place).class().block_bytes(),
+        None => found.place.span.object_bytes(),
+    }
+}
+
+/// Start and usable bytes of the block in use that contains `address`.
+pub(crate) fn block_containing(address: usize) -> Option<(usize, usize)> {
+    if !ThreadSlot::current().is_ready() {
+        return None;
+    }
+    match look_up(address) {
+        Found::InUse(found) => Some((address, bytes_of(&found))),
+        Found::Inside { start, bytes } => Some((start, bytes)),
+        _ => None,
+    }
+}
+
+/// Usable bytes of the block at `address`; 0 for no block.
+pub(crate) fn usable_bytes(address: usize) -> usize {
+    const DOOR: &str = "malloc_usable_size";
+    if address == 0 {
+        return 0;
+    }
+    if !ThreadSlot::current().is_ready() {
+        return bootstrap::block_bytes(address).unwrap_or(0);
+    }
+    match look_up(address) {
+        Found::InUse(found) => return bytes_of(&found),
+        Found::Inside { start, bytes } => report::inside_block(DOOR, address, start, bytes),
+        Found::Free { bytes } => report::double_free(DOOR, address, bytes),
+        Found::NeverIssued => report::never_issued(DOOR, address),
+        Found::NotOurs => return foreign::usable_bytes(address),
+    }
+    0
+}
+
+// ---- resize --------------------------------------------------------------------------------------
+
+/// Resizes the block at `address` (not 0) to `bytes` (not 0); 0 out of memory, and then the block
+/// is as it was.
+pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {
+    const DOOR: &str = "realloc";
+    if !ThreadSlot::current().is_ready() {
+        return bootstrap::reallocate(address, bytes);
+    }
+    match look_up(address) {
+        Found::InUse(found) if bytes <= MAX_BYTES => resize(address, &found, bytes),
+        Found::InUse(_) => 0,
+        Found::NotOurs => match foreign::reallocate(address, bytes) {
+            foreign::Reallocated::Answer(answer) => answer,
+            foreign::Reallocated::Bootstrap(old_bytes) => copy_to_new(address, old_bytes, bytes),
+        },
+        Found::Inside { start, bytes } => {
+            report::inside_block(DOOR, address, start, bytes);
+            0
+        }
+        Found::Free { bytes } => {
+            report::double_free(DOOR, address, bytes);
+            0
+        }
+        Found::NeverIssued => {
+            report::never_issued(DOOR, address);
+            0
+        }
+    }
+}
+
+fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
+    let old_bytes = bytes_of(found);
+    let place = found.place;
+    match place.span.kind() {
+        // A shrunk block keeps its place while at least half of it is used.
+        Kind::Slab if bytes <= old_bytes && bytes >= old_bytes / 2 => return address,
+        Kind::Medium if bytes <= MEDIUM_MAX_BYTES => {
+            if medium_object::resize_in_place(place, bytes) {
+                return address;
+            }
+        }
+        Kind::Large if bytes > MEDIUM_MAX_BYTES / 2 => {
+            if let Some(moved) = with_cache(|_| large_object::resize(place, bytes)).flatten() {
+                return moved;
+            }
+        }
+        _ => {}
+    }
+    let new = copy_to_new(address, old_bytes, bytes);
+    if new != 0 {
+        free_found(place, found.block);
+    }
+    new
+}
+
+/// A new block of `bytes` with what fits of the old one's contents.
+fn copy_to_new(address: usize, old_bytes: usize, bytes: usize) -> usize {
+    let new = allocate(bytes);
+    if new != 0 {
+        // SAFETY: both blocks have as many bytes, and the new one is nobody else's.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                address as *const u8,
+                new as *mut u8,
+                old_bytes.min(bytes),
+            );
+        }
+    }
+    new
+}
+
+// ---- give back -----------------------------------------------------------------------------------
+
+/// Gives all free memory but `keep_bytes` of it back to the kernel now; the bytes given back.
+pub(crate) fn purge(keep_bytes: usize) -> usize {
+    if !ThreadSlot::current().is_ready() {
+        return 0;
+    }
+    let before = crate::pages::purge::purged_bytes();
+    with_cache(|cache| {
+        crate::cache::pool::drain_idle(cache);
+        cache.flush();
+    });
+    large_object::release_kept();
+    crate::pages::purge::purge_to(keep_bytes / GRANULE_BYTES);
+    crate::pages::purge::purged_bytes().wrapping_sub(before)
+}

@@ -1,0 +1,77 @@
+//! The first allocation of the process: options are read, forks made noticeable, statistics and
+//! the helper thread arranged for. It happens inside the loader, before any constructor, so
+//! nothing here relies on libc being set up beyond its relocation.
+
+use super::fork;
+use crate::config::{self, Statistics};
+use crate::observe::statistics;
+use crate::os::process;
+use crate::pages::purge;
+use crate::report;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Does it once; whoever comes second while the first is at it goes on with what is there.
+pub(super) fn once() {
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    process::for_each_initial_variable(config::take_variable);
+    fork::prepare();
+    if config::statistics() != Statistics::Off {
+        statistics::prepare();
+        // Registered first, so it runs last.
+        // SAFETY: the function lives as long as the process.
+        unsafe { libc::atexit(write_statistics) };
+    }
+}
+
+/// What has to wait until libc is set up.
+pub(crate) fn after_libc() {
+    once();
+    purge_thread();
+}
+
+extern "C" fn write_statistics() {
+    statistics::write_at_exit();
+}
+
+/// Starts the helper thread if `GLEBE_PURGE=thread` asks for one; once libc is set up, and again
+/// in a child after fork.
+pub(super) fn purge_thread() {
+    if !config::purge_thread() {
+        return;
+    }
+    let _blocked = process::SignalsBlocked::new();
+    let mut thread = core::mem::MaybeUninit::<libc::pthread_t>::uninit();
+    // SAFETY: the thread's function lives as long as the process, and takes no argument.
+    let started = unsafe {
+        libc::pthread_create(
+            thread.as_mut_ptr(),
+            core::ptr::null(),
+            purge_for_ever,
+            core::ptr::null_mut(),
+        ) == 0
+    };
+    if started {
+        // SAFETY: started just now, and joined by nobody.
+        unsafe { libc::pthread_detach(thread.assume_init()) };
+    } else {
+        report::no_purge_thread();
+    }
+}
+
+extern "C" fn purge_for_ever(_: *mut c_void) -> *mut c_void {
+    loop {
+        let delay_ms = config::purge_delay_ms().max(10);
+        let pause = libc::timespec {
+            tv_sec: (delay_ms / 1000).cast_signed(),
+            tv_nsec: (delay_ms % 1000 * 1_000_000).cast_signed(),
+        };
+        // SAFETY: `pause` is valid for reads.
+        unsafe { libc::nanosleep(&pause, core::ptr::null_mut()) };
+        purge::decay();
+    }
+}

@@ -1,0 +1,94 @@
+//! Which cache a thread works with: its own, taken at its first allocation; or, in a signal
+//! handler that interrupted us and after the thread's exit has run, one borrowed for the moment.
+
+use super::{fork, start};
+use crate::cache::pool;
+use crate::cache::thread_cache::ThreadCache;
+use crate::os::thread_slot::{ENDED, ThreadSlot};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Calls `work` with a cache that nobody else touches meanwhile; `None` if there is none to be
+/// had. The slot must be ready.
+pub(crate) fn with_cache<T>(work: impl FnOnce(&'static ThreadCache) -> T) -> Option<T> {
+    fork::notice();
+    let slot = ThreadSlot::current();
+    let cache = slot.cache();
+    if cache > 0 {
+        slot.take();
+        // SAFETY: a positive slot holds a cache's address.
+        let result = work(unsafe { ThreadCache::from_address(cache.cast_unsigned()) });
+        slot.put(cache);
+        return Some(result);
+    }
+    if slot.owner() == 0 {
+        with_first_cache(slot, work)
+    } else {
+        with_borrowed_cache(work)
+    }
+}
+
+/// The thread's first need of a cache: takes one for it.
+#[cold]
+fn with_first_cache<T>(
+    slot: ThreadSlot,
+    work: impl FnOnce(&'static ThreadCache) -> T,
+) -> Option<T> {
+    start::once();
+    let cache = pool::take()?;
+    let address = cache.address().cast_signed();
+    // From here to `put`, a signal handler and what pthread_setspecific may allocate borrow.
+    slot.set_owner(address);
+    register_exit(address);
+    let result = work(cache);
+    slot.put(address);
+    Some(result)
+}
+
+#[cold]
+fn with_borrowed_cache<T>(work: impl FnOnce(&'static ThreadCache) -> T) -> Option<T> {
+    let cache = pool::take()?;
+    let result = work(cache);
+    cache.close();
+    pool::put_back(cache);
+    Some(result)
+}
+
+/// The key whose destructor ends a thread's cache, plus 1; 0 before it was created.
+static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
+
+/// Arranges for `end` to run at the thread's exit. glibc runs key destructors after those of
+/// C++ and Rust thread-locals; a key taken this early is below 32, for which setting it
+/// allocates nothing.
+fn register_exit(cache: isize) {
+    let mut key = EXIT_KEY.load(Ordering::Relaxed);
+    if key == 0 {
+        let mut new = 0;
+        // SAFETY: `new` is valid for writes; `end` fits the destructor's type.
+        if unsafe { libc::pthread_key_create(&mut new, Some(end)) } != 0 {
+            return;
+        }
+        match EXIT_KEY.compare_exchange(0, new + 1, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => key = new + 1,
+            Err(earlier) => {
+                // SAFETY: the key was created just now and nobody has seen it.
+                unsafe { libc::pthread_key_delete(new) };
+                key = earlier;
+            }
+        }
+    }
+    // SAFETY: the key exists for ever.
+    unsafe { libc::pthread_setspecific(key - 1, cache as *const c_void) };
+}
+
+/// The thread's exit: its cache goes back to the pool. What the thread still allocates or frees
+/// afterwards borrows a cache each time.
+extern "C" fn end(cache: *mut c_void) {
+    let slot = ThreadSlot::current();
+    slot.take();
+    slot.set_owner(ENDED);
+    // SAFETY: `register_exit` stored a cache's address.
+    let cache = unsafe { ThreadCache::from_address(cache as usize) };
+    cache.close();
+    pool::put_back(cache);
+}

@@ -1,0 +1,105 @@
+//! Freed mappings of large objects, kept for the next large object.
+//!
+//! A fixed number of words, each a whole entry, so that putting and taking are single atomic
+//! operations. How much may be kept is part of the law in `pages::purge`.
+
+use crate::base::address::{GRANULE_BYTES, Granule};
+use crate::base::atomic::{AtomicU64, Ordering};
+
+/// Entries: a search is 64 loads, small against a system call.
+const PLACES: usize = 64;
+
+/// An entry is granules << 32 | first granule; 0 is an empty place.
+static KEPT: [AtomicU64; PLACES] = [const { AtomicU64::new(0) }; PLACES];
+
+/// A mapping: first granule and number of granules.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Kept {
+    /// First granule.
+    pub(crate) start: Granule,
+    /// Its length.
+    pub(crate) granules: u32,
+}
+
+impl Kept {
+    fn to_word(self) -> u64 {
+        u64::from(self.granules) << 32 | u64::from(self.start.0)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    fn from_word(word: u64) -> Option<Kept> {
+        (word != 0).then_some(Kept {
+            start: Granule(word as u32),
+            granules: (word >> 32) as u32,
+        })
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn bytes(self) -> usize {
+        self.granules as usize * GRANULE_BYTES
+    }
+}
+
+/// Keeps a mapping; `false` if all places are taken.
+pub(crate) fn put(kept: Kept) -> bool {
+    KEPT.iter().any(|place| {
+        // Release pairs with the Acquire of `take_place`.
+        place
+            .compare_exchange(0, kept.to_word(), Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    })
+}
+
+fn take_place(place: &AtomicU64, kept: Kept) -> bool {
+    // Acquire pairs with the Release of `put`.
+    place
+        .compare_exchange(kept.to_word(), 0, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// Takes the shortest mapping of at least `granules` and at most an eighth more, whose address is
+/// a multiple of `alignment`.
+pub(crate) fn take(granules: u32, alignment: usize) -> Option<Kept> {
+    let most = granules.saturating_add(granules / 8);
+    let (place, best) = KEPT
+        .iter()
+        .filter_map(|place| Some((place, Kept::from_word(place.load(Ordering::Relaxed))?)))
+        .filter(|(_, kept)| (granules..=most).contains(&kept.granules))
+        .filter(|(_, kept)| kept.start.address().is_multiple_of(alignment))
+        .min_by_key(|(_, kept)| kept.granules)?;
+    take_place(place, best).then_some(best)
+}
+
+/// Takes any mapping.
+pub(crate) fn take_any() -> Option<Kept> {
+    KEPT.iter().find_map(|place| {
+        let kept = Kept::from_word(place.load(Ordering::Relaxed))?;
+        take_place(place, kept).then_some(kept)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn take_prefers_the_shortest_that_fits_and_respects_alignment() {
+        let kept = |start, granules| Kept {
+            start: Granule(start),
+            granules,
+        };
+        for each in [kept(32, 20), kept(65, 17), kept(128, 18), kept(7, 64)] {
+            assert!(put(each));
+        }
+        assert_eq!(take(16, GRANULE_BYTES), Some(kept(65, 17)));
+        assert_eq!(take(16, 128 * GRANULE_BYTES), Some(kept(128, 18)));
+        assert_eq!(
+            take(16, GRANULE_BYTES),
+            None,
+            "20 is more than an eighth above 16"
+        );
+        assert_eq!(take(19, GRANULE_BYTES), Some(kept(32, 20)));
+        assert_eq!(take_any(), Some(kept(7, 64)));
+        assert_eq!(take_any(), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! Large objects: above 1 MiB, or aligned to more than 64 KiB. A mapping each, at a multiple of
+//! 64 KiB; the record of its first granule holds the length.
+
+use super::kept_mappings::{self, Kept};
+use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
+use crate::metadata::span::{self, Kind, Place};
+use crate::os::{mapping, process};
+use crate::pages::purge;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// Mappings from this length on start at a multiple of it: then the kernel moves them by whole
+/// page tables (mremap) and may back them by huge pages.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
+static LIVE_OBJECTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Usable bytes of all large objects, and their number.
+pub(crate) fn live() -> (usize, usize) {
+    (
+        LIVE_BYTES.load(Ordering::Relaxed),
+        LIVE_OBJECTS.load(Ordering::Relaxed),
+    )
+}
+
+/// A new object.
+pub(crate) struct LargeObject {
+    /// Its address.
+    pub(crate) address: usize,
+    /// Whether all its bytes are zero.
+    pub(crate) clean: bool,
+}
+
+/// Usable bytes and granules of an object of `bytes`: whole pages are usable, whole granules are
+/// mapped, and what is beyond the pages asked for is never touched.
+fn shape(bytes: usize) -> Option<(usize, u32)> {
+    let usable = round_up(bytes.max(1), process::page_bytes())?;
+    let granules = round_up(usable, GRANULE_BYTES)? >> GRANULE_SHIFT;
+    Some((usable, u32::try_from(granules).ok()?))
+}
+
+/// Allocates at least `bytes` at a multiple of `alignment` (a power of two); `None` out of
+/// memory.
+pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<LargeObject> {
+    let (usable, granules) = shape(bytes)?;
+    let length = granules as usize * GRANULE_BYTES;
+    let natural = if length >= HUGE_PAGE_BYTES {
+        HUGE_PAGE_BYTES
+    } else {
+        GRANULE_BYTES
+    };
+    if let Some(kept) = kept_mappings::take(granules, alignment.max(GRANULE_BYTES)) {
+        purge::count_large_cached(-kept.bytes().cast_signed());
+        register(kept.start, usable, kept.granules)?;
+        return Some(LargeObject {
+            address: kept.start.address(),
+            clean: false,
+        });
+    }
+    let map = || {
+        mapping::map_aligned(length, alignment.max(natural))
+            .or_else(|| mapping::map_aligned(length, alignment.max(GRANULE_BYTES)))
+    };
+    let address = map().or_else(|| {
+        // Out of address space or of commit: what we keep may be in the way.
+        release_kept();
+        map()
+    })?;
+    let registered = Granule::of(address).and_then(|start| register(start, usable, granules));
+    if registered.is_none() {
+        mapping::unmap(address, length);
+        return None;
+    }
+    mapping::name(address, length, c"glebe large");
+    Some(LargeObject {
+        address,
+        clean: true,
+    })
+}
+
+/// Writes the record of a mapping that becomes an object.
+fn register(start: Granule, usable: usize, granules: u32) -> Option<()> {
+    let span = span::ensure_record(start)?;
+    span.owner.store(0, Ordering::Relaxed);
+    span.free.store(usable, Ordering::Relaxed);
+    span.distance.store(granules, Ordering::Relaxed);
+    span.set_kind(Kind::Large);
+    LIVE_BYTES.fetch_add(usable, Ordering::Relaxed);
+    LIVE_OBJECTS.fetch_add(1, Ordering::Relaxed);
+    purge::count_large_used((granules as usize * GRANULE_BYTES).cast_signed());
+    Some(())
+}
+
+/// Takes the object out of the books and leaves `kind` in its record; its mapping.
+fn unregister(place: Place, kind: Kind) -> Kept {
+    let granules = place.span.distance.load(Ordering::Relaxed);
+    let kept = Kept {
+        start: place.start,
+        granules,
+    };
+    LIVE_BYTES.fetch_sub(place.span.object_bytes(), Ordering::Relaxed);
+    LIVE_OBJECTS.fetch_sub(1, Ordering::Relaxed);
+    purge::count_large_used(-kept.bytes().cast_signed());
+    place.span.set_kind(kind);
+    kept
+}
+
+/// Frees an object: its mapping is kept for the next one while the law of `pages::purge` leaves
+/// room, else unmapped.
+pub(crate) fn free(place: Place) {
+    let bytes = place.span.distance.load(Ordering::Relaxed) as usize * GRANULE_BYTES;
+    if bytes <= purge::spare_bytes() {
+        let kept = unregister(place, Kind::Cached);
+        purge::count_large_cached(bytes.cast_signed());
+        if kept_mappings::put(kept) {
+            return;
+        }
+        purge::count_large_cached(-bytes.cast_signed());
+        unmap(kept);
+    } else {
+        unmap(unregister(place, Kind::Released));
+    }
+}
+
+/// Returns a mapping to the kernel. Should that fail (too many mappings), its pages go and the
+/// address space stays.
+fn unmap(kept: Kept) {
+    let address = kept.start.address();
+    if let Some(record) = span::record(kept.start) {
+        record.set_kind(Kind::Released);
+    }
+    if mapping::unmap(address, kept.bytes()) || mapping::discard(address, kept.bytes(), true) {
+        purge::count_purged(kept.bytes());
+    }
+}
+
+/// Returns all kept mappings to the kernel; their bytes.
+pub(crate) fn release_kept() -> usize {
+    let mut released = 0;
+    while let Some(kept) = kept_mappings::take_any() {
+        purge::count_large_cached(-kept.bytes().cast_signed());
+        unmap(kept);
+        released += kept.bytes();
+    }
+    released
+}
+
+/// Changes an object's size without copying: in place, or by moving its pages. Its address
+/// afterwards; `None` if that cannot be, and the object is as it was.
+pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
+    let (usable, granules) = shape(bytes)?;
+    let old = Kept {
+        start: place.start,
+        granules: place.span.distance.load(Ordering::Relaxed),
+    };
+    let length = granules as usize * GRANULE_BYTES;
+    let address = old.start.address();
+    if granules == old.granules {
+        let before = place.span.free.swap(usable, Ordering::Relaxed);
+        LIVE_BYTES.fetch_add(usable.wrapping_sub(before), Ordering::Relaxed);
+        return Some(address);
+    }
+    if mapping::resize_in_place(address, old.bytes(), length) {
+        unregister(place, Kind::Released);
+        register(place.start, usable, granules)?;
+        return Some(address);
+    }
+    let alignment = if length >= HUGE_PAGE_BYTES {
+        HUGE_PAGE_BYTES
+    } else {
+        GRANULE_BYTES
+    };
+    let moved = mapping::relocate(address, old.bytes(), length, alignment)?;
+    unregister(place, Kind::Released);
+    register(Granule::of(moved)?, usable, granules)?;
+    mapping::name(moved, length, c"glebe large");
+    Some(moved)
+}
+
+/// Whether an unmapped object once started at `place` and nothing else is mapped there now: then
+/// a free of that address is a second free.
+pub(crate) fn is_released(place: Place) -> bool {
+    place.span.kind() == Kind::Released
+        && !mapping::is_mapped(place.start.address(), process::page_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::small::size_class::object_bytes;
+
+    #[test]
+    fn usable_bytes_are_whole_pages_and_within_an_eighth() {
+        for bytes in [(1 << 20) + 1, (2 << 20) - 1, 5 << 20, (1 << 30) + 12345] {
+            let (usable, _) = shape(bytes).expect("no overflow");
+            assert!(usable.is_multiple_of(process::page_bytes()));
+            assert!(usable >= bytes && usable <= object_bytes(bytes).expect("no overflow"));
+        }
+        assert_eq!(shape(usize::MAX), None);
+    }
+}

@@ -1,0 +1,37 @@
+//! glebe: a malloc replacement for Linux.
+//!
+//! The folders are the architecture; each uses only those below it (a test holds that):
+//!
+//! - [`abi`]: the doors that C, C++ and Rust programs call;
+//! - `heap`: routes a request; start-up, thread ends, forks;
+//! - `observe`: what the allocator says about itself;
+//! - `cache`: a thread's slabs, and blocks on their way between threads;
+//! - `large`: objects above 32 KiB, a span or a mapping each;
+//! - `small`: size classes, slabs, slabs without an owner;
+//! - `pages`: spans, where they come from, when their memory goes back;
+//! - `metadata`: memory for our tables; the map from an address to its span;
+//! - `config`, `report`: options in, words out;
+//! - `os`: system calls, thread-local storage, assembly;
+//! - `base`: addresses, bits, lock-free lists.
+//!
+//! ARCHITECTURE.md walks malloc, free and a fork through them.
+//!
+//! The crate is `no_std` by discipline: std would allocate. It is linked for its panic handler.
+
+#![no_std]
+extern crate std;
+
+pub mod abi;
+mod base;
+mod cache;
+mod config;
+mod heap;
+mod large;
+mod metadata;
+mod observe;
+mod os;
+mod pages;
+mod report;
+mod small;
+
+pub use abi::rust::Glebe;

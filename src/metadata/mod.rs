@@ -1,0 +1,23 @@
+//! Memory for our own tables, never from ourselves, and the table that maps an address to the
+//! span it lies in.
+
+pub(crate) mod directory;
+pub(crate) mod span;
+
+use crate::os::mapping;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Maps `bytes` of zeroes for a table that lives as long as the process.
+pub(crate) fn map_table(bytes: usize) -> Option<usize> {
+    let address = mapping::map_sparse(bytes)?;
+    MAPPED_BYTES.fetch_add(bytes, Ordering::Relaxed);
+    mapping::name(address, bytes, c"glebe metadata");
+    Some(address)
+}
+
+/// Address space of all tables, in bytes; only what is in use of it is resident.
+pub(crate) fn mapped_bytes() -> usize {
+    MAPPED_BYTES.load(Ordering::Relaxed)
+}

@@ -1,0 +1,218 @@
+//! A span is a contiguous run of granules with one purpose. Each granule of the address space
+//! has a 64-byte record; the record of a span's first granule describes the span, those of the
+//! others say how far back it starts. The table of records is the page map: an address finds its
+//! span with two loads and no pointer chase, and all zero means "not ours".
+//!
+//! ```text
+//! address: | 0 (17 bits) | root index (16) | record index (15) | offset in the granule (16) |
+//! ```
+//!
+//! # Who may touch what
+//! | fields | written by |
+//! |---|---|
+//! | `owner` | the owner gives up with Release; a claimer takes with Acquire |
+//! | `free`, `countdown`, `bias`, `carved`, `next`, `previous` of a slab | its owner only |
+//! | `kind` and the shape | whoever claimed the granules from the page heap |
+//! | `orphan_link`, `queued` | the orphan stack; they outlive the span's purpose |
+
+use super::directory::{Directory, ZeroIsValid};
+use crate::base::address::{ADDRESS_LIMIT, CHUNK_GRANULES, GRANULE_SHIFT, Granule};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+
+/// What a granule is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Not ours, or ours and never used.
+    None = 0,
+    /// First granule of a slab: blocks of one size class.
+    Slab = 1,
+    /// First granule of a medium object, a span of its own.
+    Medium = 2,
+    /// First granule of a large object, a mapping of its own.
+    Large = 3,
+    /// A later granule of a slab or a medium object.
+    Tail = 4,
+    /// In the page heap.
+    Free = 5,
+    /// First granule of a large object that was freed and is kept mapped for reuse.
+    Cached = 6,
+    /// First granule of a large object that was freed and unmapped.
+    Released = 7,
+}
+
+/// `owner` of a slab that any thread may claim. A cache's address never is 1, and spans that are
+/// no slabs have owner 0.
+pub(crate) const UNOWNED: usize = 1;
+
+/// The record of one granule. See the module.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Span {
+    /// Slab: address of the owner's thread cache, or [`UNOWNED`]. Else 0.
+    pub(crate) owner: AtomicUsize,
+    /// Slab: address of the first free block, or 0. Medium and large objects: usable bytes.
+    pub(crate) free: AtomicUsize,
+    /// Slab: blocks in use plus `bias`; the free that makes it 0 has something to look after.
+    pub(crate) countdown: AtomicU32,
+    /// Slab: ceil(2^32 / block size), for the check that an address is a block's start.
+    pub(crate) divisor: AtomicU32,
+    kind: AtomicU8,
+    /// Slab: the size class.
+    pub(crate) class: AtomicU8,
+    /// Slab and medium: granules in the span, 1 to 64.
+    pub(crate) granules: AtomicU8,
+    /// 1 while the granule's number stands in an orphan stack.
+    pub(crate) queued: AtomicU8,
+    /// Tail: granules back to the first. Large and cached: granules of the mapping.
+    pub(crate) distance: AtomicU32,
+    /// Slab: blocks that were ever linked into the free list; the rest is untouched.
+    pub(crate) carved: AtomicU32,
+    /// Slab: blocks that fit.
+    pub(crate) capacity: AtomicU32,
+    /// Slab: see `countdown`; wrapping.
+    pub(crate) bias: AtomicU32,
+    /// Slab: the fork generation that last vouched for the record.
+    pub(crate) generation: AtomicU32,
+    /// Slab: neighbours in the owner's list, as granule numbers; 0 is none.
+    pub(crate) next: AtomicU32,
+    /// See `next`.
+    pub(crate) previous: AtomicU32,
+    /// Link in the orphan stack.
+    pub(crate) orphan_link: AtomicU32,
+    /// Number of the chunk that the span came from.
+    pub(crate) chunk: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Span>() == 64);
+const _: () = assert!(CHUNK_GRANULES <= u8::MAX as usize);
+
+// SAFETY: integers and atomics of integers; Kind::None is 0.
+unsafe impl ZeroIsValid for Span {}
+
+/// Records of one table block: 2 GiB of address space, 2 MiB of records.
+const RECORDS_PER_BLOCK: usize = 1 << 15;
+static TABLE: Directory<
+    Span,
+    { (ADDRESS_LIMIT >> GRANULE_SHIFT) / RECORDS_PER_BLOCK },
+    RECORDS_PER_BLOCK,
+> = Directory::new();
+
+/// The record of the granule that holds `address`; `None` where nothing of ours ever was.
+#[inline(always)]
+pub(crate) fn record_of(address: usize) -> Option<&'static Span> {
+    TABLE.get(address >> GRANULE_SHIFT)
+}
+
+/// The record of `granule`, which some span of ours has covered.
+#[inline]
+pub(crate) fn record(granule: Granule) -> Option<&'static Span> {
+    TABLE.get(granule.0 as usize)
+}
+
+/// The record of `granule`, made if need be; `None` out of memory.
+pub(crate) fn ensure_record(granule: Granule) -> Option<&'static Span> {
+    TABLE.ensure(granule.0 as usize)
+}
+
+/// A place in the address space with a record: the granule and the record of its span's start.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// First granule of the span.
+    pub(crate) start: Granule,
+    /// Its record.
+    pub(crate) span: &'static Span,
+}
+
+/// The span of a slab, medium or large object, free or in use, whose *start granule* or tail
+/// holds `address`. The inner granules of large objects have no records of their own: see
+/// [`containing`].
+pub(crate) fn place_of(address: usize) -> Option<Place> {
+    let granule = Granule::of(address)?;
+    let span = record(granule)?;
+    match span.kind() {
+        Kind::None => None,
+        Kind::Tail => {
+            let back = span.distance.load(Ordering::Relaxed);
+            let start = Granule(granule.0.checked_sub(back)?);
+            Some(Place {
+                start,
+                span: record(start)?,
+            })
+        }
+        _ => Some(Place {
+            start: granule,
+            span,
+        }),
+    }
+}
+
+/// As [`place_of`], and finds a large object from any address in it: by a search to the left for
+/// the nearest start, in steps of a table block where nothing is mapped.
+pub(crate) fn containing(address: usize) -> Option<Place> {
+    let granule = Granule::of(address)?;
+    if let Some(place) = place_of(address)
+        && place.span.kind() != Kind::Released
+    {
+        return Some(place);
+    }
+    let mut index = granule.0 as usize;
+    loop {
+        index = TABLE.last_mapped_at_or_below(index)?;
+        let span = TABLE.get(index)?;
+        match span.kind() {
+            Kind::None | Kind::Released => index = index.checked_sub(1)?,
+            Kind::Large | Kind::Cached => {
+                #[expect(clippy::cast_possible_truncation, reason = "indices are 31 bits")]
+                let start = Granule(index as u32);
+                let granules = span.distance.load(Ordering::Relaxed);
+                return (granule.0 - start.0 < granules).then_some(Place { start, span });
+            }
+            _ => return None,
+        }
+    }
+}
+
+impl Span {
+    /// What the granule is for.
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        // Acquire pairs with the Release of `set_kind`: the shape is that of this kind.
+        match self.kind.load(Ordering::Acquire) {
+            1 => Kind::Slab,
+            2 => Kind::Medium,
+            3 => Kind::Large,
+            4 => Kind::Tail,
+            5 => Kind::Free,
+            6 => Kind::Cached,
+            7 => Kind::Released,
+            _ => Kind::None,
+        }
+    }
+
+    /// Changes the purpose; the shape must have been written before.
+    pub(crate) fn set_kind(&self, kind: Kind) {
+        // Release pairs with the Acquire of `kind`.
+        self.kind.store(kind as u8, Ordering::Release);
+    }
+
+    /// Slab: blocks in use, as its owner counts them.
+    pub(crate) fn used(&self) -> u32 {
+        self.countdown
+            .load(Ordering::Relaxed)
+            .wrapping_sub(self.bias.load(Ordering::Relaxed))
+    }
+
+    /// Slab, owner only: keeps `used` and changes what `countdown` counts down to.
+    pub(crate) fn set_bias(&self, bias: u32) {
+        let used = self.used();
+        self.bias.store(bias, Ordering::Relaxed);
+        self.countdown
+            .store(used.wrapping_add(bias), Ordering::Relaxed);
+    }
+
+    /// Medium and large: usable bytes.
+    pub(crate) fn object_bytes(&self) -> usize {
+        self.free.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,3 @@
+//! What the allocator can say about itself.
+
+pub(crate) mod statistics;

@@ -1,0 +1,221 @@
+//! Statistics: a walk over the records of all spans, and the counters that slow paths keep. The
+//! fast path counts nothing, so a snapshot costs what it costs and a pair of malloc and free
+//! costs nothing more.
+
+use crate::base::fixed_text::FixedText;
+use crate::cache::pool;
+use crate::config::{self, Statistics};
+use crate::large::large_object;
+use crate::metadata::{self, span, span::Kind};
+use crate::os::process::{self, KeptStandardError};
+use crate::pages::{chunk, purge, source};
+use crate::report;
+use crate::small::size_class::{CLASSES, SizeClass};
+use crate::small::slab;
+use core::fmt::Write as _;
+use core::sync::atomic::Ordering;
+
+/// Blocks of one size class.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ClassCount {
+    /// In use.
+    pub(crate) live: usize,
+    /// Carved and free.
+    pub(crate) free: usize,
+}
+
+/// A walk's result. Sums are exact where no other thread allocates meanwhile.
+pub(crate) struct Snapshot {
+    /// By class number.
+    pub(crate) classes: [ClassCount; CLASSES],
+    /// Bytes of live blocks in slabs.
+    pub(crate) small_bytes: usize,
+    /// Their number.
+    pub(crate) small_blocks: usize,
+    /// Bytes of medium objects.
+    pub(crate) medium_bytes: usize,
+    /// Their number.
+    pub(crate) medium_blocks: usize,
+    /// Bytes of large objects.
+    pub(crate) large_bytes: usize,
+    /// Their number.
+    pub(crate) large_blocks: usize,
+}
+
+impl Snapshot {
+    /// Walks all spans.
+    pub(crate) fn take() -> Snapshot {
+        let (large_bytes, large_blocks) = large_object::live();
+        let mut snapshot = Snapshot {
+            classes: [ClassCount::default(); CLASSES],
+            small_bytes: 0,
+            small_blocks: 0,
+            medium_bytes: 0,
+            medium_blocks: 0,
+            large_bytes,
+            large_blocks,
+        };
+        chunk::for_each_granule(|granule| {
+            let Some(record) = span::record(granule) else {
+                return;
+            };
+            match record.kind() {
+                Kind::Slab => snapshot.add_slab(record),
+                Kind::Medium => {
+                    snapshot.medium_bytes += record.object_bytes();
+                    snapshot.medium_blocks += 1;
+                }
+                _ => {}
+            }
+        });
+        snapshot
+    }
+
+    fn add_slab(&mut self, record: &span::Span) {
+        let number = usize::from(record.class.load(Ordering::Relaxed));
+        let Some(count) = self.classes.get_mut(number) else {
+            return;
+        };
+        let carved = record.carved.load(Ordering::Relaxed);
+        // Another thread's two words may be from two instants.
+        let used = record.used().min(carved) as usize;
+        count.live += used;
+        count.free += carved as usize - used;
+        self.small_blocks += used;
+        self.small_bytes += used * SizeClass::new(number).block_bytes();
+    }
+
+    /// Usable bytes of all live blocks.
+    pub(crate) fn live_bytes(&self) -> usize {
+        self.small_bytes + self.medium_bytes + self.large_bytes
+    }
+
+    /// Their number.
+    pub(crate) fn live_blocks(&self) -> usize {
+        self.small_blocks + self.medium_blocks + self.large_blocks
+    }
+}
+
+/// Bytes of the page heap's address space.
+pub(crate) fn heap_bytes() -> usize {
+    source::break_bytes() + source::mmap_bytes()
+}
+
+/// The figures by the names that `glebe_statistics` gives them, in its order.
+pub(crate) fn figures() -> [(&'static str, usize); 15] {
+    let snapshot = Snapshot::take();
+    [
+        ("live_bytes", snapshot.live_bytes()),
+        ("live_blocks", snapshot.live_blocks()),
+        ("small_live_bytes", snapshot.small_bytes),
+        ("medium_live_bytes", snapshot.medium_bytes),
+        ("large_live_bytes", snapshot.large_bytes),
+        ("large_live_blocks", snapshot.large_blocks),
+        ("heap_bytes", heap_bytes()),
+        ("break_bytes", source::break_bytes()),
+        (
+            "free_dirty_bytes",
+            chunk::dirty_granules() * crate::base::address::GRANULE_BYTES,
+        ),
+        ("cached_large_bytes", purge::large_cached_bytes()),
+        ("metadata_bytes", metadata::mapped_bytes()),
+        ("purged_bytes", purge::purged_bytes()),
+        ("purge_calls", purge::purge_calls()),
+        ("thread_caches", pool::in_use()),
+        ("fork_generation", slab::generation() as usize),
+    ]
+}
+
+/// Text of one report.
+pub(crate) type Page = FixedText<4096>;
+
+/// The summary for people.
+pub(crate) fn text() -> Page {
+    let mut page = Page::new();
+    let name = core::str::from_utf8(process::program_name()).unwrap_or("?");
+    let _ = writeln!(
+        page,
+        "glebe {}: {name} [{}]",
+        env!("CARGO_PKG_VERSION"),
+        process::id()
+    );
+    for (name, value) in figures() {
+        let _ = match name.strip_suffix("_bytes") {
+            Some(name) => {
+                let (whole, tenth) = (value >> 20, ((value >> 10) % 1024) * 10 / 1024);
+                writeln!(page, "  {:<18} {whole:>9}.{tenth} MiB", Spaced(name))
+            }
+            None => writeln!(page, "  {:<18} {value:>11}", Spaced(name)),
+        };
+    }
+    page
+}
+
+/// A figure's name with spaces.
+struct Spaced<'a>(&'a str);
+
+impl core::fmt::Display for Spaced<'_> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut spaced = FixedText::<32>::new();
+        for part in self.0.split('_') {
+            let _ = write!(spaced, "{part} ");
+        }
+        formatter.pad(
+            core::str::from_utf8(spaced.as_bytes())
+                .unwrap_or("")
+                .trim_end(),
+        )
+    }
+}
+
+/// One line, one JSON object.
+fn json() -> Page {
+    let mut page = Page::new();
+    let _ = write!(
+        page,
+        "{{\"version\":\"{}\",\"pid\":{},\"program\":\"",
+        env!("CARGO_PKG_VERSION"),
+        process::id()
+    );
+    for &byte in process::program_name() {
+        let _ = match byte {
+            b'"' | b'\\' => write!(page, "\\{}", char::from(byte)),
+            byte if byte.is_ascii_graphic() || byte == b' ' => {
+                write!(page, "{}", char::from(byte))
+            }
+            byte => write!(page, "\\u{:04x}", byte),
+        };
+    }
+    let _ = write!(page, "\"");
+    for (name, value) in figures() {
+        let _ = write!(page, ",\"{name}\":{value}");
+    }
+    let _ = writeln!(page, "}}");
+    page
+}
+
+static STANDARD_ERROR: KeptStandardError = KeptStandardError::new();
+
+/// To be called at start where statistics are wanted.
+pub(crate) fn prepare() {
+    if config::statistics_file().is_none() {
+        STANDARD_ERROR.keep();
+    }
+}
+
+/// Writes what `GLEBE_STATS` asks for, where `GLEBE_STATS_FILE` wants it.
+pub(crate) fn write_at_exit() {
+    let page = match config::statistics() {
+        Statistics::Off => return,
+        Statistics::Text => text(),
+        Statistics::Json => json(),
+    };
+    match config::statistics_file() {
+        Some(path) => {
+            if !process::append_to_file(path, page.as_bytes()) {
+                report::statistics_not_written();
+            }
+        }
+        None => STANDARD_ERROR.write(page.as_bytes()),
+    }
+}

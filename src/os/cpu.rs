@@ -1,0 +1,320 @@
+//! Everything that depends on the processor: the thread slot's access, raw system calls, and the
+//! doors that must leave no frame of ours behind. x86-64 is what we test; aarch64 stands beside
+//! it, and any other processor is a compile error.
+//!
+//! # The thread slot before relocation
+//!
+//! A library's IFUNC resolver may call malloc before the loader has relocated us. Our word of
+//! the global offset table then still reads 0, and a plain access would hit offset 0 of the
+//! thread control block. So the relocated symbol lies `SLOT_DISPLACEMENT` bytes *below* the slot
+//! and each access adds that displacement: before relocation it lands in a word of the thread
+//! control block that glibc keeps zero, and 0 means "no thread-local storage yet" to
+//! [`super::thread_slot`]. The fast path pays nothing for it.
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("glebe runs on x86-64 (and, untested, aarch64) Linux only");
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+compile_error!("glebe needs Linux with glibc");
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use aarch64::*;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::*;
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use core::arch::{asm, global_asm};
+
+    // tcbhead_t.__glibc_unused2 starts 128 bytes into the thread control block and "must be kept
+    // even if it is no longer used" (glibc, sysdeps/x86_64/nptl/tls.h).
+    global_asm!(
+        ".pushsection .tdata,\"awT\",@progbits",
+        ".p2align 3",
+        ".hidden glebe_thread_slot",
+        ".globl glebe_thread_slot",
+        ".type glebe_thread_slot,@tls_object",
+        ".size glebe_thread_slot,16",
+        "glebe_thread_slot:",
+        ".quad -1, 0",
+        ".hidden glebe_thread_slot_low",
+        ".globl glebe_thread_slot_low",
+        ".type glebe_thread_slot_low,@tls_object",
+        ".set glebe_thread_slot_low, glebe_thread_slot - 128",
+        ".popsection",
+    );
+
+    /// Offset of the slot from the thread pointer; 0 before relocation.
+    #[inline(always)]
+    pub(crate) fn slot_offset() -> usize {
+        let offset;
+        // SAFETY: reads one word of our own global offset table.
+        unsafe {
+            asm!("mov {0}, qword ptr [rip + glebe_thread_slot_low@GOTTPOFF]", out(reg) offset,
+                options(pure, readonly, nostack, preserves_flags));
+        }
+        offset
+    }
+
+    /// Word `WORD` (0 or 1) of the slot.
+    #[inline(always)]
+    pub(crate) fn slot_load<const WORD: usize>(offset: usize) -> isize {
+        let value;
+        // SAFETY: `offset` is `slot_offset()`: the word lies in this thread's static storage or,
+        // before relocation, in its thread control block. Not `nomem`: no access to the thread
+        // cache may move across it.
+        unsafe {
+            asm!("mov {0}, qword ptr fs:[{1} + {2}]", out(reg) value, in(reg) offset,
+                const 128 + 8 * WORD, options(nostack, preserves_flags));
+        }
+        value
+    }
+
+    /// Stores word `WORD` of the slot. Must not be called before relocation.
+    #[inline(always)]
+    pub(crate) fn slot_store<const WORD: usize>(offset: usize, value: isize) {
+        // SAFETY: as `slot_load`; callers have seen a non-zero slot, so we are relocated.
+        unsafe {
+            asm!("mov qword ptr fs:[{0} + {1}], {2}", in(reg) offset, const 128 + 8 * WORD,
+                in(reg) value, options(nostack, preserves_flags));
+        }
+    }
+
+    /// Marks the slot busy: word 0 becomes -1, as an immediate.
+    #[inline(always)]
+    pub(crate) fn slot_store_busy(offset: usize) {
+        // SAFETY: as `slot_store`.
+        unsafe {
+            asm!("mov qword ptr fs:[{0} + 128], -1", in(reg) offset,
+                options(nostack, preserves_flags));
+        }
+    }
+
+    /// A system call that touches neither errno nor the global offset table.
+    ///
+    /// # Safety
+    /// The call itself must be sound with these arguments.
+    pub(crate) unsafe fn raw_system_call(number: i64, arguments: [usize; 6]) -> isize {
+        let result;
+        let [a, b, c, d, e, f] = arguments;
+        // SAFETY: the kernel's calling convention; the caller vouches for the call.
+        unsafe {
+            asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b,
+                in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+                lateout("rcx") _, lateout("r11") _, options(nostack));
+        }
+        result
+    }
+
+    /// Copies without `memcpy`, which is reached through the global offset table.
+    ///
+    /// # Safety
+    /// `from` readable and `to` writable for `bytes`, not overlapping.
+    pub(crate) unsafe fn raw_copy(from: *const u8, to: *mut u8, bytes: usize) {
+        // SAFETY: as the caller's.
+        unsafe {
+            asm!("rep movsb", inout("rcx") bytes => _, inout("rsi") from => _,
+                inout("rdi") to => _, options(nostack, preserves_flags));
+        }
+    }
+
+    /// Defines an operator new: calls `$allocate` with the door's arguments; where that gives
+    /// null, jumps to the address that `$next` returns, with the arguments restored and no frame
+    /// of ours on the stack, so that an exception passes from there to the program's caller.
+    macro_rules! operator_new_door {
+        ($(#[$doc:meta])* $name:ident, $allocate:path, $next:path) => {
+            $(#[$doc])*
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $name() {
+                core::arch::naked_asm!(
+                    ".cfi_startproc",
+                    "push rdi", "push rsi", "push rdx",
+                    ".cfi_adjust_cfa_offset 24",
+                    "call {allocate}",
+                    "test rax, rax",
+                    "jz 2f",
+                    "add rsp, 24",
+                    ".cfi_adjust_cfa_offset -24",
+                    "ret",
+                    "2:",
+                    ".cfi_adjust_cfa_offset 24",
+                    "call {next}",
+                    "pop rdx", "pop rsi", "pop rdi",
+                    ".cfi_adjust_cfa_offset -24",
+                    "jmp rax",
+                    ".cfi_endproc",
+                    allocate = sym $allocate, next = sym $next)
+            }
+        };
+    }
+
+    /// Defines dlopen as a jump to the address and with the flags that `$target(file, flags)`
+    /// returns, so that the loader sees the caller's return address (its RUNPATH counts).
+    macro_rules! dlopen_door {
+        ($(#[$doc:meta])* $name:ident, $target:path) => {
+            $(#[$doc])*
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $name() {
+                core::arch::naked_asm!(
+                    ".cfi_startproc",
+                    "push rdi", "push rsi", "push rdx",
+                    ".cfi_adjust_cfa_offset 24",
+                    "call {target}",
+                    "mov rcx, rdx",
+                    "pop rdx", "pop rsi", "pop rdi",
+                    ".cfi_adjust_cfa_offset -24",
+                    "mov esi, ecx",
+                    "jmp rax",
+                    ".cfi_endproc",
+                    target = sym $target)
+            }
+        };
+    }
+
+    pub(crate) use {dlopen_door, operator_new_door};
+}
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64 {
+    use core::arch::{asm, global_asm};
+
+    // The thread control block is two words, the second reserved and zero; static storage
+    // follows it at positive offsets.
+    global_asm!(
+        ".pushsection .tdata,\"awT\",@progbits",
+        ".p2align 3",
+        ".hidden glebe_thread_slot",
+        ".globl glebe_thread_slot",
+        ".type glebe_thread_slot,@tls_object",
+        ".size glebe_thread_slot,16",
+        "glebe_thread_slot:",
+        ".quad -1, 0",
+        ".hidden glebe_thread_slot_low",
+        ".globl glebe_thread_slot_low",
+        ".type glebe_thread_slot_low,@tls_object",
+        ".set glebe_thread_slot_low, glebe_thread_slot - 8",
+        ".popsection",
+    );
+
+    /// Offset of the slot from the thread pointer; 0 before relocation.
+    #[inline(always)]
+    pub(crate) fn slot_offset() -> usize {
+        let offset;
+        // SAFETY: reads one word of our own global offset table.
+        unsafe {
+            asm!("adrp {0}, :gottprel:glebe_thread_slot_low",
+                "ldr {0}, [{0}, :gottprel_lo12:glebe_thread_slot_low]", out(reg) offset,
+                options(pure, readonly, nostack, preserves_flags));
+        }
+        offset
+    }
+
+    /// Word `WORD` (0 or 1) of the slot.
+    #[inline(always)]
+    pub(crate) fn slot_load<const WORD: usize>(offset: usize) -> isize {
+        let value;
+        // SAFETY: see the x86-64 form.
+        unsafe {
+            asm!("mrs {t}, tpidr_el0", "add {t}, {t}, {o}", "ldr {v}, [{t}, #{d}]",
+                t = out(reg) _, o = in(reg) offset, v = lateout(reg) value,
+                d = const 8 + 8 * WORD, options(nostack, preserves_flags));
+        }
+        value
+    }
+
+    /// Stores word `WORD` of the slot. Must not be called before relocation.
+    #[inline(always)]
+    pub(crate) fn slot_store<const WORD: usize>(offset: usize, value: isize) {
+        // SAFETY: see the x86-64 form.
+        unsafe {
+            asm!("mrs {t}, tpidr_el0", "add {t}, {t}, {o}", "str {v}, [{t}, #{d}]",
+                t = out(reg) _, o = in(reg) offset, v = in(reg) value,
+                d = const 8 + 8 * WORD, options(nostack, preserves_flags));
+        }
+    }
+
+    /// Marks the slot busy: word 0 becomes -1.
+    #[inline(always)]
+    pub(crate) fn slot_store_busy(offset: usize) {
+        slot_store::<0>(offset, -1);
+    }
+
+    /// A system call that touches neither errno nor the global offset table.
+    ///
+    /// # Safety
+    /// The call itself must be sound with these arguments.
+    pub(crate) unsafe fn raw_system_call(number: i64, arguments: [usize; 6]) -> isize {
+        let result;
+        let [a, b, c, d, e, f] = arguments;
+        // SAFETY: the kernel's calling convention; the caller vouches for the call.
+        unsafe {
+            asm!("svc 0", in("x8") number, inlateout("x0") a as isize => result, in("x1") b,
+                in("x2") c, in("x3") d, in("x4") e, in("x5") f, options(nostack));
+        }
+        result
+    }
+
+    /// Copies without `memcpy`, which is reached through the global offset table.
+    ///
+    /// # Safety
+    /// `from` readable and `to` writable for `bytes`, not overlapping.
+    pub(crate) unsafe fn raw_copy(from: *const u8, to: *mut u8, bytes: usize) {
+        for index in 0..bytes {
+            // SAFETY: as the caller's; volatile, so that no loop becomes a memcpy.
+            unsafe {
+                to.add(index)
+                    .write_volatile(from.add(index).read_volatile())
+            };
+        }
+    }
+
+    /// See the x86-64 form.
+    macro_rules! operator_new_door {
+        ($(#[$doc:meta])* $name:ident, $allocate:path, $next:path) => {
+            $(#[$doc])*
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $name() {
+                core::arch::naked_asm!(
+                    "stp x29, x30, [sp, #-48]!",
+                    "stp x0, x1, [sp, #16]",
+                    "str x2, [sp, #32]",
+                    "bl {allocate}",
+                    "cbz x0, 2f",
+                    "ldp x29, x30, [sp], #48",
+                    "ret",
+                    "2:",
+                    "bl {next}",
+                    "mov x16, x0",
+                    "ldp x0, x1, [sp, #16]",
+                    "ldr x2, [sp, #32]",
+                    "ldp x29, x30, [sp], #48",
+                    "br x16",
+                    allocate = sym $allocate, next = sym $next)
+            }
+        };
+    }
+
+    /// See the x86-64 form.
+    macro_rules! dlopen_door {
+        ($(#[$doc:meta])* $name:ident, $target:path) => {
+            $(#[$doc])*
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $name() {
+                core::arch::naked_asm!(
+                    "stp x29, x30, [sp, #-32]!",
+                    "str x0, [sp, #16]",
+                    "bl {target}",
+                    "mov x16, x0",
+                    "ldr x0, [sp, #16]",
+                    "ldp x29, x30, [sp], #32",
+                    "br x16",
+                    target = sym $target)
+            }
+        };
+    }
+
+    pub(crate) use {dlopen_door, operator_new_door};
+}

@@ -1,0 +1,138 @@
+//! Address space from the kernel: mmap, munmap, mremap, madvise.
+//!
+//! All addresses and lengths here are multiples of the page size. A failing call leaves
+//! everything as it was and answers `None` or `false`; errno is the kernel's then.
+
+use super::process::{page_bytes, set_errno};
+use core::ffi::c_void;
+use core::num::NonZeroUsize;
+use core::ptr::NonNull;
+use nix::sys::mman::{MRemapFlags, MapFlags, MmapAdvise, ProtFlags};
+
+const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+
+fn pointer(address: usize) -> Option<NonNull<c_void>> {
+    NonNull::new(address as *mut c_void)
+}
+
+fn map_with(hint: usize, bytes: usize, protection: ProtFlags, flags: MapFlags) -> Option<usize> {
+    let length = NonZeroUsize::new(bytes)?;
+    let flags = flags | MapFlags::MAP_PRIVATE;
+    // SAFETY: anonymous and without MAP_FIXED no existing mapping is touched; the one caller
+    // that passes MAP_FIXED owns the range.
+    let mapped = unsafe {
+        nix::sys::mman::mmap_anonymous(NonZeroUsize::new(hint), length, protection, flags)
+    };
+    mapped.ok().map(|address| address.as_ptr() as usize)
+}
+
+/// Maps `bytes` of zeroes, readable and writable.
+pub(crate) fn map(bytes: usize) -> Option<usize> {
+    map_with(0, bytes, READ_WRITE, MapFlags::empty())
+}
+
+/// Maps `bytes` of zeroes of which few will be touched.
+pub(crate) fn map_sparse(bytes: usize) -> Option<usize> {
+    map_with(0, bytes, READ_WRITE, MapFlags::MAP_NORESERVE)
+}
+
+/// Maps `bytes` of zeroes at a multiple of `alignment` (a power of two).
+pub(crate) fn map_aligned(bytes: usize, alignment: usize) -> Option<usize> {
+    let first = map(bytes)?;
+    if first & (alignment - 1) == 0 {
+        return Some(first);
+    }
+    unmap(first, bytes);
+    // Law: `room` bytes contain an aligned range of `bytes` whatever page they start at.
+    let Some(room) = bytes.checked_add(alignment - page_bytes()) else {
+        set_errno(libc::ENOMEM);
+        return None;
+    };
+    let start = map(room)?;
+    let aligned = (start + alignment - 1) & !(alignment - 1);
+    if aligned > start {
+        unmap(start, aligned - start);
+    }
+    let (end, room_end) = (aligned + bytes, start + room);
+    if room_end > end {
+        unmap(end, room_end - end);
+    }
+    Some(aligned)
+}
+
+/// Unmaps; `false` where the kernel has no memory to split a mapping.
+pub(crate) fn unmap(address: usize, bytes: usize) -> bool {
+    // SAFETY: callers own the range and hold no reference into it.
+    pointer(address).is_some_and(|at| unsafe { nix::sys::mman::munmap(at, bytes) }.is_ok())
+}
+
+/// Grows or shrinks a mapping where it stands.
+pub(crate) fn resize_in_place(address: usize, old_bytes: usize, new_bytes: usize) -> bool {
+    pointer(address).is_some_and(|at| {
+        // SAFETY: without MAYMOVE the range keeps its place; callers own it.
+        unsafe { nix::sys::mman::mremap(at, old_bytes, new_bytes, MRemapFlags::empty(), None) }
+            .is_ok()
+    })
+}
+
+/// Moves the pages of a mapping to a new one at a multiple of `alignment`, without copying; the
+/// new address. Where old and new are congruent to 2 MiB the kernel moves whole page tables.
+pub(crate) fn relocate(
+    address: usize,
+    old_bytes: usize,
+    new_bytes: usize,
+    alignment: usize,
+) -> Option<usize> {
+    let target = map_aligned(new_bytes, alignment)?;
+    let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
+    // SAFETY: callers own the old range; the target was mapped just now and is ours to replace.
+    let moved = unsafe {
+        nix::sys::mman::mremap(
+            pointer(address)?,
+            old_bytes,
+            new_bytes,
+            flags,
+            pointer(target),
+        )
+    };
+    if moved.is_err() {
+        unmap(target, new_bytes);
+        return None;
+    }
+    Some(target)
+}
+
+/// Gives the pages of a private anonymous range back; they read as zeroes afterwards. Where
+/// madvise is refused the range is mapped afresh, if it may be (`remappable`: not in the program
+/// break, whose mapping the kernel keeps an eye on).
+pub(crate) fn discard(address: usize, bytes: usize, remappable: bool) -> bool {
+    let Some(at) = pointer(address) else {
+        return false;
+    };
+    // SAFETY: callers own the range and nothing in it is live.
+    if unsafe { nix::sys::mman::madvise(at, bytes, MmapAdvise::MADV_DONTNEED) }.is_ok() {
+        return true;
+    }
+    remappable
+        && super::process::errno() == libc::EPERM
+        && map_with(address, bytes, READ_WRITE, MapFlags::MAP_FIXED).is_some()
+}
+
+/// Whether any page of the range is mapped by anybody; on doubt `true`.
+pub(crate) fn is_mapped(address: usize, bytes: usize) -> bool {
+    let page = page_bytes();
+    (0..bytes).step_by(page).any(|offset| {
+        // SAFETY: msync with MS_ASYNC changes nothing; it answers ENOMEM where nothing is mapped.
+        unsafe {
+            libc::msync((address + offset) as *mut c_void, page, libc::MS_ASYNC) == 0
+                || super::process::errno() != libc::ENOMEM
+        }
+    })
+}
+
+/// Names a range in /proc/PID/maps where the kernel does that (5.17); no harm elsewhere.
+pub(crate) fn name(address: usize, bytes: usize, label: &'static core::ffi::CStr) {
+    const PR_SET_VMA: i32 = 0x5356_4d41;
+    // SAFETY: the label ends in NUL and the range is ours; failure changes nothing.
+    unsafe { libc::prctl(PR_SET_VMA, 0usize, address, bytes, label.as_ptr()) };
+}

@@ -1,0 +1,10 @@
+//! The only place with system calls, thread-local storage and assembly.
+
+pub(crate) mod cpu;
+pub(crate) mod futex;
+pub(crate) mod linker;
+pub(crate) mod mapping;
+pub(crate) mod process;
+pub(crate) mod program_break;
+pub(crate) mod thread_slot;
+pub(crate) mod wiped_word;

@@ -1,0 +1,236 @@
+//! A chunk is 64 granules in a row and two words about them.
+//!
+//! | `free` bit | `dirty` bit | the granule |
+//! |---|---|---|
+//! | 0 | any | in use, being purged, or never ours |
+//! | 1 | 0 | free and clean: all zero, not resident |
+//! | 1 | 1 | free and dirty: may hold old bytes and be resident |
+//!
+//! Every change is one atomic operation on one word, so no lock is held and a fork that takes
+//! its snapshot in between loses at most the span in flight.
+
+use crate::base::address::{CHUNK_GRANULES, Granule};
+use crate::base::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::base::bit_run;
+use crate::metadata::directory::{Directory, ZeroIsValid};
+use core::sync::atomic::{AtomicBool, AtomicU32};
+
+/// See the module.
+pub(crate) struct Chunk {
+    base: AtomicU32,
+    in_break: AtomicBool,
+    free: AtomicU64,
+    dirty: AtomicU64,
+}
+
+// SAFETY: atomics of integers and a bool.
+unsafe impl ZeroIsValid for Chunk {}
+
+static CHUNKS: Directory<Chunk, 1024, 1024> = Directory::new();
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// No chunk below this number has a free granule; a hint.
+static FIRST_FREE: AtomicUsize = AtomicUsize::new(0);
+/// Granules that are free and dirty.
+static DIRTY_GRANULES: AtomicUsize = AtomicUsize::new(0);
+
+/// A span claimed from a chunk.
+pub(crate) struct Claim {
+    /// Number of the chunk.
+    pub(crate) chunk: u32,
+    /// First granule.
+    pub(crate) start: Granule,
+    /// Whether all its bytes are zero.
+    pub(crate) clean: bool,
+}
+
+/// Adds a chunk that starts at `base`, with the granules in `free` (clean ones) ready to be
+/// claimed; its number. Callers hold the growth lock. `None` out of memory.
+pub(crate) fn add(base: Granule, in_break: bool, free: u64) -> Option<u32> {
+    let number = COUNT.load(Ordering::Relaxed);
+    let chunk = CHUNKS.ensure(number)?;
+    chunk.base.store(base.0, Ordering::Relaxed);
+    chunk.in_break.store(in_break, Ordering::Relaxed);
+    chunk.dirty.store(0, Ordering::Relaxed);
+    bit_run::release(&chunk.free, free);
+    // Release pairs with the Acquire of `all`.
+    COUNT.store(number + 1, Ordering::Release);
+    u32::try_from(number).ok()
+}
+
+/// All chunks from number `first` on, with their numbers.
+fn all(first: usize) -> impl Iterator<Item = (u32, &'static Chunk)> {
+    // Acquire pairs with the Release of `add`.
+    let count = COUNT.load(Ordering::Acquire);
+    (first..count).filter_map(|number| Some((u32::try_from(number).ok()?, CHUNKS.get(number)?)))
+}
+
+/// The chunk in the program break that starts at `base`, if there is one.
+pub(crate) fn find_in_break(base: Granule) -> Option<u32> {
+    all(0)
+        .find(|(_, chunk)| {
+            chunk.in_break.load(Ordering::Relaxed) && chunk.base.load(Ordering::Relaxed) == base.0
+        })
+        .map(|(number, _)| number)
+}
+
+/// Makes the granules in `bits` of chunk `number` claimable, as clean ones.
+pub(crate) fn extend(number: u32, bits: u64) {
+    if let Some(chunk) = CHUNKS.get(number as usize) {
+        chunk.dirty.fetch_and(!bits, Ordering::Relaxed);
+        bit_run::release(&chunk.free, bits);
+        FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
+    }
+}
+
+/// Claims `count` (1 to 64) granules in a row, dirty ones first, from the chunk with the lowest
+/// number that has them.
+pub(crate) fn claim(count: u32) -> Option<Claim> {
+    let first = FIRST_FREE.load(Ordering::Relaxed);
+    let mut lowest_free = None;
+    for (number, chunk) in all(first) {
+        let free = chunk.free.load(Ordering::Relaxed);
+        if free == 0 {
+            continue;
+        }
+        lowest_free.get_or_insert(number as usize);
+        if bit_run::find(free, count).is_none() {
+            continue;
+        }
+        let dirty = chunk.dirty.load(Ordering::Relaxed);
+        if let Some(start) = bit_run::claim(&chunk.free, dirty, count) {
+            if lowest_free != Some(first) {
+                raise_first_free(first, lowest_free);
+            }
+            let bits = bit_run::mask(start, count);
+            let was_dirty = chunk.dirty.fetch_or(bits, Ordering::Relaxed) & bits;
+            DIRTY_GRANULES.fetch_sub(was_dirty.count_ones() as usize, Ordering::Relaxed);
+            let base = Granule(chunk.base.load(Ordering::Relaxed));
+            let start = base.plus(start as usize);
+            return Some(Claim {
+                chunk: number,
+                start,
+                clean: was_dirty == 0,
+            });
+        }
+    }
+    None
+}
+
+/// Moves the hint from `seen` up to `lowest`; a release in between wins.
+fn raise_first_free(seen: usize, lowest: Option<usize>) {
+    if let Some(lowest) = lowest {
+        let _ = FIRST_FREE.compare_exchange(seen, lowest, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Gives `count` granules from `start` back to chunk `number`, as dirty ones.
+pub(crate) fn release(number: u32, start: Granule, count: u32) {
+    let Some(chunk) = CHUNKS.get(number as usize) else {
+        return;
+    };
+    let bits = bit_run::mask(start.0 - chunk.base.load(Ordering::Relaxed), count);
+    DIRTY_GRANULES.fetch_add(count as usize, Ordering::Relaxed);
+    bit_run::release(&chunk.free, bits);
+    FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
+}
+
+/// Granules that are free and dirty now.
+pub(crate) fn dirty_granules() -> usize {
+    DIRTY_GRANULES.load(Ordering::Relaxed)
+}
+
+/// Passes runs of free dirty granules as (first, count, in the break) to `discard` until only
+/// `target` are left; runs for which that answers `true` are clean then. While a run is with
+/// `discard`, nobody can claim it.
+pub(crate) fn purge(target: usize, mut discard: impl FnMut(Granule, usize, bool) -> bool) {
+    for (number, chunk) in all(0) {
+        if dirty_granules() <= target {
+            return;
+        }
+        let wanted = chunk.free.load(Ordering::Relaxed) & chunk.dirty.load(Ordering::Relaxed);
+        if wanted == 0 {
+            continue;
+        }
+        // What somebody claimed and gave back meanwhile is dirty all the same.
+        let claimed = bit_run::claim_any(&chunk.free, wanted);
+        let base = Granule(chunk.base.load(Ordering::Relaxed));
+        let in_break = chunk.in_break.load(Ordering::Relaxed);
+        let mut rest = claimed;
+        let mut cleaned = 0;
+        while let Some((start, count)) = bit_run::highest(rest) {
+            let run = bit_run::mask(start, count);
+            rest &= !run;
+            if discard(base.plus(start as usize), count as usize, in_break) {
+                cleaned |= run;
+            }
+        }
+        chunk.dirty.fetch_and(!cleaned, Ordering::Relaxed);
+        DIRTY_GRANULES.fetch_sub(cleaned.count_ones() as usize, Ordering::Relaxed);
+        bit_run::release(&chunk.free, claimed);
+        FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
+    }
+}
+
+/// Claims, for good, the free granules of chunk `number` that end right below bit `end`; their
+/// number. The granules are no longer ours to hand out.
+pub(crate) fn withdraw_top(number: u32, end: u32) -> u32 {
+    let Some(chunk) = CHUNKS.get(number as usize) else {
+        return 0;
+    };
+    if end == 0 {
+        return 0;
+    }
+    let below_end = bit_run::mask(0, end);
+    let free = chunk.free.load(Ordering::Relaxed) & below_end;
+    let Some((start, count)) = bit_run::highest(free) else {
+        return 0;
+    };
+    if start + count != end {
+        return 0;
+    }
+    // Others may claim parts of the run meanwhile: only what is still whole at the top counts.
+    let got = bit_run::claim_any(&chunk.free, bit_run::mask(start, count));
+    let kept = match bit_run::highest(got) {
+        Some((top, length)) if top + length == end => length,
+        _ => 0,
+    };
+    let withdrawn = if kept == 0 {
+        0
+    } else {
+        bit_run::mask(end - kept, kept)
+    };
+    bit_run::release(&chunk.free, got & !withdrawn);
+    let was_dirty = chunk.dirty.fetch_and(!withdrawn, Ordering::Relaxed) & withdrawn;
+    DIRTY_GRANULES.fetch_sub(was_dirty.count_ones() as usize, Ordering::Relaxed);
+    kept
+}
+
+/// Undoes [`withdraw_top`] for the granules in `bits`, as dirty ones.
+pub(crate) fn return_withdrawn(number: u32, bits: u64) {
+    if let Some(chunk) = CHUNKS.get(number as usize) {
+        chunk.dirty.fetch_or(bits, Ordering::Relaxed);
+        DIRTY_GRANULES.fetch_add(bits.count_ones() as usize, Ordering::Relaxed);
+        bit_run::release(&chunk.free, bits);
+    }
+}
+
+/// In a child after fork of a multi-threaded program: a granule that was free and clean when its
+/// chunk's page was copied may have been written before its own page was.
+pub(crate) fn distrust_clean() {
+    let mut dirty = 0;
+    for (_, chunk) in all(0) {
+        let free = chunk.free.load(Ordering::Relaxed);
+        let now = chunk.dirty.fetch_or(free, Ordering::Relaxed) | free;
+        dirty += (free & now).count_ones() as usize;
+    }
+    FIRST_FREE.store(0, Ordering::Relaxed);
+    DIRTY_GRANULES.store(dirty, Ordering::Relaxed);
+}
+
+/// Calls `each` with the granules of every chunk, whatever they are used for now.
+pub(crate) fn for_each_granule(mut each: impl FnMut(Granule)) {
+    for (_, chunk) in all(0) {
+        let base = Granule(chunk.base.load(Ordering::Relaxed));
+        (0..CHUNK_GRANULES).for_each(|offset| each(base.plus(offset)));
+    }
+}

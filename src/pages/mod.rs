@@ -1,0 +1,6 @@
+//! Spans: where they come from, how they are claimed and when their memory goes back.
+
+pub(crate) mod chunk;
+pub(crate) mod page_heap;
+pub(crate) mod purge;
+pub(crate) mod source;

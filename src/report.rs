@@ -1,0 +1,164 @@
+//! Every word that glebe says: one line, one write(2), from a buffer on the stack.
+//!
+//! Reports of misuse end the process unless `GLEBE_ON_ERROR=continue`.
+
+use crate::base::fixed_text::FixedText;
+use crate::config;
+use crate::os::process;
+use core::fmt::{Arguments, Write as _};
+
+/// How the line calls itself.
+#[derive(Clone, Copy)]
+enum Severity {
+    Fatal,
+    Error,
+    Warning,
+}
+
+fn line(severity: Severity, message: Arguments<'_>) {
+    let word = match severity {
+        Severity::Fatal => "fatal",
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut text = FixedText::<512>::new();
+    // A line too long is cut; it still says the most important first.
+    let _ = write!(text, "glebe: [{}] {word}: {message}", process::id());
+    let mut ended = FixedText::<513>::new();
+    let _ = ended.write_str(core::str::from_utf8(text.as_bytes()).unwrap_or(""));
+    let _ = ended.write_str("\n");
+    process::write_once(libc::STDERR_FILENO, ended.as_bytes());
+}
+
+/// Reports misuse: returns only where the program shall go on.
+fn misuse(message: Arguments<'_>) {
+    if config::continue_on_error() {
+        return line(Severity::Error, message);
+    }
+    line(Severity::Fatal, message);
+    process::abort();
+}
+
+/// A block was freed that is free already. `class_bytes` is its size, 0 where it has gone.
+#[cold]
+pub(crate) fn double_free(door: &str, address: usize, class_bytes: usize) {
+    match class_bytes {
+        0 => misuse(format_args!(
+            "double free: ptr={address:#x} door={door} state=released"
+        )),
+        bytes => misuse(format_args!(
+            "double free: ptr={address:#x} class={bytes} door={door}"
+        )),
+    }
+}
+
+/// An address inside a block was passed where its start belongs.
+#[cold]
+pub(crate) fn inside_block(door: &str, address: usize, start: usize, class_bytes: usize) {
+    misuse(format_args!(
+        "{door} inside a block: ptr={address:#x} class={class_bytes} block={start:#x} offset={}",
+        address - start
+    ));
+}
+
+/// An address in memory of ours that was never issued.
+#[cold]
+pub(crate) fn never_issued(door: &str, address: usize) {
+    misuse(format_args!(
+        "{door} of a pointer that is not ours: ptr={address:#x} state=never issued"
+    ));
+}
+
+/// A pointer that is not ours, and there is no other allocator to take it.
+#[cold]
+pub(crate) fn not_ours(door: &str, address: usize) {
+    misuse(format_args!(
+        "{door} of a pointer that is not ours: ptr={address:#x}"
+    ));
+}
+
+/// C++'s operator new failed where no C++ library is loaded that could throw.
+#[cold]
+pub(crate) fn new_without_library() -> ! {
+    line(
+        Severity::Fatal,
+        format_args!("operator new: out of memory, and no C++ library to throw"),
+    );
+    process::abort();
+}
+
+/// A `GLEBE_…` variable that does not exist.
+#[cold]
+pub(crate) fn unknown_option(name: &[u8], known: impl Iterator<Item = &'static str>) {
+    let mut names = FixedText::<256>::new();
+    for name in known {
+        let _ = write!(names, " {name}");
+    }
+    let names = core::str::from_utf8(names.as_bytes()).unwrap_or("");
+    line(
+        Severity::Warning,
+        format_args!("{} is unknown; options are{names}", Text(name)),
+    );
+}
+
+/// A word that an option does not accept.
+#[cold]
+pub(crate) fn bad_option_word(name: &[u8], value: &[u8], accepted: &[&str]) {
+    let mut words = FixedText::<128>::new();
+    for word in accepted {
+        let _ = write!(words, " {word}");
+    }
+    let words = core::str::from_utf8(words.as_bytes()).unwrap_or("");
+    line(
+        Severity::Warning,
+        format_args!(
+            "{}={} is not one of:{words}; using the default",
+            Text(name),
+            Text(value)
+        ),
+    );
+}
+
+/// A number that an option does not accept.
+#[cold]
+pub(crate) fn bad_option_number(name: &[u8], value: &[u8], most: usize) {
+    line(
+        Severity::Warning,
+        format_args!(
+            "{}={} is not a whole number from 0 to {most}; using the default",
+            Text(name),
+            Text(value)
+        ),
+    );
+}
+
+/// The file of `GLEBE_STATS_FILE` cannot be written.
+#[cold]
+pub(crate) fn statistics_not_written() {
+    line(
+        Severity::Warning,
+        format_args!("GLEBE_STATS_FILE cannot be written"),
+    );
+}
+
+/// The helper thread of `GLEBE_PURGE=thread` could not be started.
+#[cold]
+pub(crate) fn no_purge_thread() {
+    line(
+        Severity::Warning,
+        format_args!("no purge thread; callers give memory back"),
+    );
+}
+
+/// Bytes of the environment, shown as far as they are printable ASCII and not overlong.
+struct Text<'a>(&'a [u8]);
+
+impl core::fmt::Display for Text<'_> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for &byte in self.0.iter().take(64) {
+            let shown = if byte.is_ascii_graphic() { byte } else { b'?' };
+            formatter.write_char(char::from(shown))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! A slab is a span cut into equal blocks. Its record keeps the free list; blocks are linked
+//! into it ("carved") page by page as they are first wanted, so an unused rest is never touched.
+//!
+//! Law, for its owner: used + free-list length = carved <= capacity, where blocks on their way
+//! home from other threads count as used.
+
+use super::block::Block;
+use super::size_class::SizeClass;
+use crate::base::address::Granule;
+use crate::metadata::span::{Kind, Place, Span, UNOWNED};
+use crate::pages::page_heap;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Bytes carved at a time from a fresh slab: a page. A slab that is used up quickly doubles it
+/// up to 16 KiB, for fewer trips to this slow path.
+const FIRST_CARVE_BYTES: usize = 4096;
+const LAST_CARVE_BYTES: usize = 16384;
+
+/// `bias` of a slab that may become empty without anybody looking.
+pub(crate) const BIAS_RETAINED: u32 = 1 << 30;
+
+/// The number of multi-threaded forks that this process descends from: what other threads left
+/// half done in an older generation is not trusted.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// See [`GENERATION`].
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// In a child after fork of a multi-threaded program.
+pub(crate) fn next_generation() -> u32 {
+    GENERATION.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+}
+
+/// A slab as its owner sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Slab {
+    /// First granule.
+    pub(crate) start: Granule,
+    /// Its record.
+    pub(crate) span: &'static Span,
+}
+
+impl Slab {
+    /// The slab at a place of kind `Slab`.
+    pub(crate) fn at(place: Place) -> Slab {
+        Slab {
+            start: place.start,
+            span: place.span,
+        }
+    }
+
+    /// Makes a new slab of `class` that belongs to the cache at address `owner`.
+    pub(crate) fn new(class: SizeClass, owner: usize) -> Option<Slab> {
+        let new = page_heap::allocate(class.slab_granules())?;
+        let span = new.span;
+        #[expect(clippy::cast_possible_truncation, reason = "below 72")]
+        span.class.store(class.number() as u8, Ordering::Relaxed);
+        span.divisor.store(class.divisor(), Ordering::Relaxed);
+        span.capacity.store(class.slab_blocks(), Ordering::Relaxed);
+        span.carved.store(0, Ordering::Relaxed);
+        span.free.store(0, Ordering::Relaxed);
+        span.bias.store(0, Ordering::Relaxed);
+        span.countdown.store(0, Ordering::Relaxed);
+        span.generation.store(generation(), Ordering::Relaxed);
+        span.next.store(0, Ordering::Relaxed);
+        span.previous.store(0, Ordering::Relaxed);
+        span.set_kind(Kind::Slab);
+        // Release pairs with the Acquire of whoever claims the slab one day.
+        span.owner.store(owner, Ordering::Release);
+        Some(Slab {
+            start: new.start,
+            span,
+        })
+    }
+
+    /// Gives an empty slab back to the page heap.
+    pub(crate) fn release(self) {
+        debug_assert_eq!(self.span.used(), 0, "a slab in use is not released");
+        page_heap::free(self.start, self.span);
+    }
+
+    /// Its size class.
+    pub(crate) fn class(self) -> SizeClass {
+        SizeClass::new(usize::from(self.span.class.load(Ordering::Relaxed)))
+    }
+
+    /// Bytes of it that were ever written by us or the program.
+    pub(crate) fn touched_bytes(self) -> usize {
+        let carved = self.span.carved.load(Ordering::Relaxed) as usize;
+        (carved * self.class().block_bytes()).max(FIRST_CARVE_BYTES)
+    }
+
+    /// Whether a block can be had without another slab.
+    pub(crate) fn has_room(self) -> bool {
+        self.span.free.load(Ordering::Relaxed) != 0
+            || self.span.carved.load(Ordering::Relaxed) < self.span.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Links untouched blocks into the free list; `false` if there is none left.
+    pub(crate) fn carve(self) -> bool {
+        let span = self.span;
+        let carved = span.carved.load(Ordering::Relaxed);
+        let capacity = span.capacity.load(Ordering::Relaxed);
+        if carved == capacity {
+            return false;
+        }
+        let block_bytes = self.class().block_bytes();
+        let batch_bytes =
+            (carved as usize * block_bytes).clamp(FIRST_CARVE_BYTES, LAST_CARVE_BYTES);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 1024")]
+        let batch = ((batch_bytes / block_bytes) as u32).clamp(1, capacity - carved);
+        let mut next = span.free.load(Ordering::Relaxed);
+        for index in (carved..carved + batch).rev() {
+            // SAFETY: index < capacity: the block lies in the slab's mapped span.
+            let block = unsafe { Block::at(self.start.address() + index as usize * block_bytes) };
+            block.set_link(next);
+            block.mark(span);
+            next = block.address();
+        }
+        span.free.store(next, Ordering::Relaxed);
+        span.carved.store(carved + batch, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives up ownership: any thread that frees into the slab may claim it.
+    pub(crate) fn disown(self) {
+        let span = self.span;
+        span.set_bias(0);
+        if span.generation.load(Ordering::Relaxed) != generation() {
+            // The orphan stack that it stood in was left behind by a fork.
+            span.queued.store(0, Ordering::Relaxed);
+            span.generation.store(generation(), Ordering::Relaxed);
+        }
+        // Release pairs with the Acquire of `claim`.
+        span.owner.store(UNOWNED, Ordering::Release);
+    }
+
+    /// Claims the slab from `seen` (unowned, or a cache that ended with a fork) for the cache at
+    /// address `owner`. A record that an older fork generation vouches for is retired: all its
+    /// blocks count as used, so only what is freed from now on is issued again.
+    pub(crate) fn claim(self, seen: usize, owner: usize) -> bool {
+        let span = self.span;
+        // Acquire pairs with the Release of `disown`.
+        if span
+            .owner
+            .compare_exchange(seen, owner, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            return false;
+        }
+        if span.generation.load(Ordering::Relaxed) != generation() {
+            let capacity = span.capacity.load(Ordering::Relaxed);
+            span.free.store(0, Ordering::Relaxed);
+            span.carved.store(capacity, Ordering::Relaxed);
+            span.bias.store(0, Ordering::Relaxed);
+            span.countdown.store(capacity, Ordering::Relaxed);
+            span.queued.store(0, Ordering::Relaxed);
+            span.generation.store(generation(), Ordering::Relaxed);
+        }
+        span.next.store(0, Ordering::Relaxed);
+        span.previous.store(0, Ordering::Relaxed);
+        true
+    }
+
+    /// Asserts the module's law by walking the free list.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(self) {
+        let span = self.span;
+        let (mut length, mut at) = (0, span.free.load(Ordering::Relaxed));
+        let bytes = self.class().block_bytes();
+        while at != 0 {
+            let offset = at - self.start.address();
+            assert!(
+                offset
+                    < span.granules.load(Ordering::Relaxed) as usize
+                        * crate::base::address::GRANULE_BYTES
+            );
+            assert_eq!(offset % bytes, 0, "a free list holds block starts");
+            length += 1;
+            // SAFETY: checked just now.
+            at = unsafe { Block::at(at) }.link();
+        }
+        assert_eq!(span.used() + length, span.carved.load(Ordering::Relaxed));
+    }
+}
+
+/// What an address in a slab is.
+pub(crate) enum InSlab {
+    /// The start of this block, which may be in use.
+    Start(Block),
+    /// Inside the block that starts there.
+    Inside(Block),
+    /// Beyond the last block, or in blocks that were never issued.
+    NeverIssued,
+}
+
+/// Classifies `address`, which lies in `slab`.
+pub(crate) fn classify(slab: Slab, address: usize) -> InSlab {
+    let offset = address - slab.start.address();
+    let bytes = slab.class().block_bytes();
+    if offset / bytes >= slab.span.carved.load(Ordering::Relaxed) as usize {
+        return InSlab::NeverIssued;
+    }
+    // SAFETY: a start below the carved bound lies in the slab's mapped span.
+    let block = unsafe { Block::at(address - offset % bytes) };
+    if offset.is_multiple_of(bytes) {
+        InSlab::Start(block)
+    } else {
+        InSlab::Inside(block)
+    }
+}
