@@ -532,13 +532,14 @@ fn the_statistics_file_is_found_after_a_chdir_and_every_process_appends_to_it() 
     let outcome = run(command);
     assert_eq!((outcome.status.code(), &*outcome.stderr), (Some(0), ""));
     let lines = fs::read_to_string(folder.join("heap.jsonl")).expect("the statistics file");
-    let mut programs: Vec<String> = lines
+    let programs: Vec<String> = lines
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"))
         .map(|json| json["program"].as_str().expect("a name").to_string())
         .collect();
-    programs.sort();
-    assert_eq!(programs, ["sh", "true", "true"]);
+    // Whether the shell is among them depends on how it exits: dash does so by _exit.
+    let count = programs.iter().filter(|program| *program == "true").count();
+    assert_eq!(count, 2, "{programs:?}");
 }
 
 #[test]

@@ -31,6 +31,9 @@ glebe too, as long as they keep the environment.
 The library is looked for beside this command, in deps/, ../lib, ../lib/x86_64-linux-gnu and
 ../lib64 from there, and at last where GLEBE_LIBRARY says; --library goes before all of these.
 
+Statistics come from processes that end by exit or by returning from main; those that end by _exit
+or a signal (dash, some servers) write none.
+
 Where preloading does not reach, one line on stderr says so, and the program runs all the same:
   no effect       the program is statically linked (as most Go programs are); is setuid, setgid or
                   has file capabilities; defines malloc itself
