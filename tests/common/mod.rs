@@ -161,7 +161,7 @@ pub(crate) fn compile_c(source: &Path, flags: &[&str], out: &Path) {
     let mut compiler = Command::new(language[0]);
     compiler.args(&language[1..]).args([
         "-D_GNU_SOURCE",
-        "-O1",
+        "-O0",
         "-g",
         "-Wall",
         "-Wextra",

@@ -1,0 +1,40 @@
+/* expect: exit 0
+   modes: link static
+   Forty generations, each forked under churn: every one may abandon at most 1 MiB and what the
+   other threads had cached. */
+#include "churn.h"
+#include "glebe.h"
+#include <sys/wait.h>
+
+enum { GENERATIONS = 40 };
+
+static size_t heap_bytes(size_t generation)
+{
+    glebe_statistics now = {.struct_size = sizeof now};
+    CHECK(glebe_get_statistics(&now) == 0 && now.fork_generation == generation);
+    return now.heap_bytes;
+}
+
+int main(void)
+{
+    size_t first = 0;
+    for (size_t generation = 0; generation < GENERATIONS; generation++) {
+        pthread_t thread[4];
+        uint64_t random = 3 + generation;
+        churn_start(thread, 4);
+        for (int i = 0; i < 20000; i++)
+            churn_step(&random, 40 * KIB);
+        if (generation == 0)
+            first = heap_bytes(generation);
+        CHECK(heap_bytes(generation) <= first + generation * 2 * MIB + 8 * MIB);
+        pid_t child = fork();
+        if (child > 0) {
+            int status;
+            CHECK(waitpid(child, &status, 0) == child && status == 0);
+            churn_end(thread, 4);
+            return 0;
+        }
+        churn_in_child(100);
+    }
+    return 0;
+}

@@ -1,0 +1,10 @@
+/* expect: abort "fatal: free inside a block: ptr=0x"
+   modes: link preload static */
+#include "check.h"
+
+int main(void)
+{
+    char *block = malloc(100000);
+    free(block + 48);
+    return 0;
+}
