@@ -91,7 +91,7 @@ typedef struct glebe_statistics {
     size_t live_bytes;         /* usable bytes of all live blocks */
     size_t live_blocks;        /* their number */
     size_t small_live_bytes;   /* of these: blocks of up to 32 KiB, in slabs */
-    size_t medium_live_bytes;  /* up to 1 MiB, a span each */
+    size_t medium_live_bytes;  /* up to 2 MiB, a span each */
     size_t large_live_bytes;   /* above, a mapping each */
     size_t large_live_blocks;
     size_t heap_bytes;         /* address space of the page heap */

@@ -32,7 +32,7 @@ static KEEP_DEEPBIND: AtomicU8 = AtomicU8::new(0);
 static STATISTICS: AtomicU8 = AtomicU8::new(0);
 static PURGE_THREAD: AtomicU8 = AtomicU8::new(0);
 static PURGE_DELAY_MS: AtomicUsize = AtomicUsize::new(1000);
-static DIRTY_MIB: AtomicUsize = AtomicUsize::new(4);
+static DIRTY_MIB: AtomicUsize = AtomicUsize::new(24);
 static STATISTICS_FILE: PathOption = PathOption::new();
 
 /// What an option accepts.

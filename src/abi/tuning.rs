@@ -19,8 +19,8 @@ pub extern "C" fn glebe_malloc_trim(pad: usize) -> c_int {
 }
 
 /// mallopt. Keys with a meaning here, which return 1:
-/// - `M_TRIM_THRESHOLD` (-1): bytes of dirty free memory that are kept at least, beside 1/16 of
-///   what is in use; rounded up to MiB. (`GLEBE_DIRTY_MIB`)
+/// - `M_TRIM_THRESHOLD` (-1): bytes of free memory that may stay resident, beside 1/8 of what is
+///   in use; rounded up to MiB. (`GLEBE_DIRTY_MIB`)
 /// - `M_CHECK_ACTION` (-5): 1, misuse is reported and the program goes on; 2 and 3, it aborts.
 ///   (`GLEBE_ON_ERROR`)
 ///
@@ -82,7 +82,7 @@ pub extern "C" fn glebe_mallinfo2() -> Mallinfo2 {
         uordblks: used,
         fordblks: arena.saturating_sub(used),
         keepcost: crate::pages::chunk::dirty_granules() * crate::base::address::GRANULE_BYTES
-            + crate::pages::purge::large_cached_bytes(),
+            + crate::pages::purge::large_kept_bytes(),
     }
 }
 

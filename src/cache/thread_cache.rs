@@ -14,7 +14,10 @@ use super::outbox::{Chain, Outbox};
 use super::retained::Retained;
 use crate::base::address::Granule;
 use crate::base::chain_stack::ChainStack;
+use crate::large::idle_memory;
 use crate::metadata::span::{self, Span, UNOWNED};
+use crate::os::process;
+use crate::pages::purge;
 use crate::small::block::Block;
 use crate::small::orphans;
 use crate::small::size_class::{CLASSES, DIRECT_ENTRIES, DIRECT_MAX_BYTES, SizeClass};
@@ -55,6 +58,7 @@ pub(crate) struct ThreadCache {
     bins: [Bin; CLASSES],
     retained: Retained,
     outbox: Outbox,
+    visits: Visits,
     inbox: Inbox,
     generation: AtomicU32,
     idle: AtomicBool,
@@ -63,6 +67,21 @@ pub(crate) struct ThreadCache {
     /// Its link there.
     pub(crate) pool_link: AtomicU32,
 }
+
+/// While idle memory waits to go back to the kernel, the thread is kept off the fast path so
+/// that it comes by: `direct` points to the empty slab throughout. A thread that calls often
+/// proves that its slow paths will do, and is let go again for a while.
+struct Visits {
+    wanted: Cell<bool>,
+    calls: Cell<u32>,
+    last_ms: Cell<u64>,
+}
+
+/// Calls in one tick of the coarse clock (1 to 4 ms) that show a busy thread: at about 10 ns
+/// more for each, 10 us of that tick.
+const BUSY_CALLS: u32 = 1024;
+/// Calls between two looks at the clock, after as many that each look: they may be all there are.
+const CALLS_PER_LOOK: u32 = 32;
 
 /// On cache lines of its own: other threads write it.
 #[repr(C, align(128))]
@@ -141,6 +160,7 @@ impl ThreadCache {
             bin.partial_slabs.set(0);
         }
         self.retained.reset();
+        self.visits.wanted.set(false);
         self.generation.store(slab::generation(), Ordering::Relaxed);
         self.idle.store(false, Ordering::Relaxed);
     }
@@ -167,6 +187,9 @@ impl ThreadCache {
 
     /// Takes a block of `class`, from wherever one is to be had; `None` out of memory.
     pub(crate) fn allocate(&self, class: SizeClass) -> Option<Block> {
+        if self.visits.wanted.get() {
+            self.visit();
+        }
         loop {
             if let Some(current) = self.current(class) {
                 if let Some(block) = pop(current.span) {
@@ -200,7 +223,56 @@ impl ThreadCache {
             return Some(orphan);
         }
         self.retained.count_taken();
+        self.watch();
         Slab::new(class, self.address())
+    }
+
+    /// To be called on slow paths: keeps the laws of idle memory, and if some is left, asks the
+    /// thread to come by; at most once a tick of the clock, so that a busy thread pays little.
+    pub(crate) fn watch(&self) {
+        idle_memory::settle();
+        if self.visits.wanted.get() || !purge::wants_visits() {
+            return;
+        }
+        let now = process::now_ms();
+        if now != self.visits.last_ms.get() {
+            self.visits.last_ms.set(now);
+            self.visits.calls.set(0);
+            self.visits.wanted.set(true);
+            for entry in &self.direct {
+                entry.set(Some(empty()));
+            }
+        }
+    }
+
+    /// The thread comes by.
+    #[cold]
+    fn visit(&self) {
+        let calls = self.visits.calls.get();
+        self.visits.calls.set(calls + 1);
+        if calls < CALLS_PER_LOOK || calls.is_multiple_of(CALLS_PER_LOOK) {
+            let now = process::now_ms();
+            if now != self.visits.last_ms.get() {
+                self.visits.last_ms.set(now);
+                self.visits.calls.set(0);
+                idle_memory::settle();
+            }
+            if !purge::wants_visits() {
+                self.end_visits();
+            }
+        }
+        if calls >= BUSY_CALLS {
+            self.end_visits();
+        }
+    }
+
+    /// Lets the thread use the fast path again.
+    fn end_visits(&self) {
+        self.visits.wanted.set(false);
+        for class in SizeClass::all() {
+            let span = self.current(class).map_or(empty(), |slab| slab.span);
+            self.set_direct(class, span);
+        }
     }
 
     /// Frees `block` of the slab at `slab`, whoever owns that.
@@ -265,13 +337,18 @@ impl ThreadCache {
     /// Keeps an empty slab, and gives up older ones that are still empty for it.
     fn retain(&self, slab: Slab) {
         let bytes = u32::try_from(slab.touched_bytes()).unwrap_or(u32::MAX >> 4);
+        let mut released = false;
         while let Some(start) = self.retained.pop_excess(bytes) {
             if self.stop_retaining(start) {
                 self.retained.count_given_up();
+                released = true;
             }
         }
         slab.span.set_bias(BIAS_RETAINED);
         self.retained.push(slab.start.0, bytes);
+        if released {
+            self.watch();
+        }
     }
 
     /// Ends the special treatment of the slab at granule `start`: it is released if it is empty,
@@ -370,6 +447,9 @@ impl ThreadCache {
 
     /// Lets all sizes of `class` that the fast path knows find `span`.
     fn set_direct(&self, class: SizeClass, span: &'static Span) {
+        if class.block_bytes() > DIRECT_MAX_BYTES || self.visits.wanted.get() {
+            return;
+        }
         let last = class.block_bytes() / 16;
         let first = match class.number() {
             0 => 0,
@@ -436,6 +516,7 @@ impl ThreadCache {
                 self.part_with(slab);
             }
         }
+        idle_memory::settle();
         self.idle.store(true, Ordering::Relaxed);
         // What arrived while we closed belongs to slabs that anybody may claim by now: to claim
         // them here would bring them back, so they wait for the next user.

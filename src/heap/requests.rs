@@ -5,8 +5,8 @@ use super::thread::with_cache;
 use super::{bootstrap, foreign};
 use crate::base::address::GRANULE_BYTES;
 use crate::cache::thread_cache::{Countdown, ThreadCache, push};
-use crate::large::large_object;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
+use crate::large::{idle_memory, large_object};
 use crate::metadata::span::{self, Kind, Place};
 use crate::os::thread_slot::ThreadSlot;
 use crate::report;
@@ -62,17 +62,18 @@ fn allocate_object(bytes: usize) -> (usize, bool) {
         return (0, false);
     }
     // With a cache, so that a fork knows that this thread may be in the middle of something.
-    let medium = if bytes <= MEDIUM_MAX_BYTES {
-        with_cache(|_| medium_object::allocate(bytes)).flatten()
-    } else {
-        None
-    };
-    if let Some(object) = medium {
-        return (object.address, object.clean);
-    }
-    with_cache(|_| large_object::allocate(bytes, 1))
-        .flatten()
-        .map_or((0, false), |object| (object.address, object.clean))
+    let object = with_cache(|cache| {
+        cache.watch();
+        let medium = if bytes <= MEDIUM_MAX_BYTES {
+            medium_object::allocate(bytes)
+        } else {
+            None
+        };
+        medium
+            .map(|object| (object.address, object.clean))
+            .or_else(|| large_object::allocate(bytes, 1).map(|it| (it.address, it.clean)))
+    });
+    object.flatten().unwrap_or((0, false))
 }
 
 /// Allocates `bytes` of zeroes.
@@ -178,8 +179,13 @@ fn free_found(place: Place, block: Option<Block>) {
             // Without a cache to be had the block is lost, and the program goes on.
             with_cache(|cache| cache.free(Slab::at(place), block));
         }
-        None if place.span.kind() == Kind::Medium => medium_object::free(place),
-        None => large_object::free(place),
+        None => {
+            match place.span.kind() {
+                Kind::Medium => medium_object::free(place),
+                _ => large_object::free(place),
+            }
+            with_cache(ThreadCache::watch);
+        }
     }
 }
 
@@ -402,7 +408,6 @@ pub(crate) fn purge(keep_bytes: usize) -> usize {
         crate::cache::pool::drain_idle(cache);
         cache.flush();
     });
-    large_object::release_kept();
-    crate::pages::purge::purge_to(keep_bytes / GRANULE_BYTES);
+    idle_memory::give_back_to(keep_bytes);
     crate::pages::purge::purged_bytes().wrapping_sub(before)
 }

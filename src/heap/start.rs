@@ -4,9 +4,9 @@
 
 use super::fork;
 use crate::config::{self, Statistics};
+use crate::large::idle_memory;
 use crate::observe::statistics;
 use crate::os::process;
-use crate::pages::purge;
 use crate::report;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +72,6 @@ extern "C" fn purge_for_ever(_: *mut c_void) -> *mut c_void {
         };
         // SAFETY: `pause` is valid for reads.
         unsafe { libc::nanosleep(&pause, core::ptr::null_mut()) };
-        purge::decay();
+        idle_memory::settle();
     }
 }

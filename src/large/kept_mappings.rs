@@ -38,6 +38,30 @@ impl Kept {
     pub(crate) fn bytes(self) -> usize {
         self.granules as usize * GRANULE_BYTES
     }
+
+    /// The granule after its last.
+    fn end(self) -> Granule {
+        self.start.plus(self.granules as usize)
+    }
+
+    /// It and a neighbour as one.
+    pub(crate) fn join(self, neighbour: Kept) -> Kept {
+        debug_assert!(self.end() == neighbour.start || neighbour.end() == self.start);
+        Kept {
+            start: self.start.min(neighbour.start),
+            granules: self.granules + neighbour.granules,
+        }
+    }
+
+    /// The first `granules` of it, and the rest if there is one.
+    pub(crate) fn split(self, granules: u32) -> (Kept, Option<Kept>) {
+        let rest = self.granules - granules;
+        let tail = Kept {
+            start: self.start.plus(granules as usize),
+            granules: rest,
+        };
+        (Kept { granules, ..self }, (rest > 0).then_some(tail))
+    }
 }
 
 /// Keeps a mapping; `false` if all places are taken.
@@ -57,17 +81,24 @@ fn take_place(place: &AtomicU64, kept: Kept) -> bool {
         .is_ok()
 }
 
-/// Takes the shortest mapping of at least `granules` and at most an eighth more, whose address is
-/// a multiple of `alignment`.
+/// Takes the shortest mapping of at least `granules` whose address is a multiple of `alignment`.
 pub(crate) fn take(granules: u32, alignment: usize) -> Option<Kept> {
-    let most = granules.saturating_add(granules / 8);
     let (place, best) = KEPT
         .iter()
         .filter_map(|place| Some((place, Kept::from_word(place.load(Ordering::Relaxed))?)))
-        .filter(|(_, kept)| (granules..=most).contains(&kept.granules))
+        .filter(|(_, kept)| kept.granules >= granules)
         .filter(|(_, kept)| kept.start.address().is_multiple_of(alignment))
         .min_by_key(|(_, kept)| kept.granules)?;
     take_place(place, best).then_some(best)
+}
+
+/// Takes a kept mapping that begins where `other` ends, or ends where it begins.
+pub(crate) fn take_next_to(other: Kept) -> Option<Kept> {
+    KEPT.iter().find_map(|place| {
+        let kept = Kept::from_word(place.load(Ordering::Relaxed))?;
+        let adjacent = kept.start == other.end() || kept.end() == other.start;
+        (adjacent && take_place(place, kept)).then_some(kept)
+    })
 }
 
 /// Takes any mapping.
@@ -93,13 +124,30 @@ mod tests {
         }
         assert_eq!(take(16, GRANULE_BYTES), Some(kept(65, 17)));
         assert_eq!(take(16, 128 * GRANULE_BYTES), Some(kept(128, 18)));
-        assert_eq!(
-            take(16, GRANULE_BYTES),
-            None,
-            "20 is more than an eighth above 16"
-        );
-        assert_eq!(take(19, GRANULE_BYTES), Some(kept(32, 20)));
-        assert_eq!(take_any(), Some(kept(7, 64)));
+        assert_eq!(take_next_to(kept(53, 5)), None);
+        assert_eq!(take_next_to(kept(52, 5)), Some(kept(32, 20)));
+        assert_eq!(take_next_to(kept(0, 7)), Some(kept(7, 64)));
+        assert!(put(kept(7, 64).join(kept(0, 7))));
+        assert_eq!(take(72, GRANULE_BYTES), None);
+        assert_eq!(take_any(), Some(kept(0, 71)));
         assert_eq!(take_any(), None);
+    }
+
+    #[test]
+    fn split_leaves_no_granule_out() {
+        let whole = Kept {
+            start: Granule(100),
+            granules: 40,
+        };
+        let (head, tail) = whole.split(33);
+        assert_eq!((head.start, head.granules), (Granule(100), 33));
+        assert_eq!(
+            tail,
+            Some(Kept {
+                start: Granule(133),
+                granules: 7
+            })
+        );
+        assert_eq!(whole.split(40).1, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Large objects: above 1 MiB, or aligned to more than 64 KiB. A mapping each, at a multiple of
+//! Large objects: above 2 MiB, or aligned to more than 64 KiB. A mapping each, at a multiple of
 //! 64 KiB; the record of its first granule holds the length.
 
 use super::kept_mappings::{self, Kept};
@@ -49,11 +49,9 @@ pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<LargeObject> {
     } else {
         GRANULE_BYTES
     };
-    if let Some(kept) = kept_mappings::take(granules, alignment.max(GRANULE_BYTES)) {
-        purge::count_large_cached(-kept.bytes().cast_signed());
-        register(kept.start, usable, kept.granules)?;
+    if let Some(address) = reuse(usable, granules, alignment.max(GRANULE_BYTES)) {
         return Some(LargeObject {
-            address: kept.start.address(),
+            address,
             clean: false,
         });
     }
@@ -63,7 +61,7 @@ pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<LargeObject> {
     };
     let address = map().or_else(|| {
         // Out of address space or of commit: what we keep may be in the way.
-        release_kept();
+        release_kept_to(0);
         map()
     })?;
     let registered = Granule::of(address).and_then(|start| register(start, usable, granules));
@@ -105,20 +103,44 @@ fn unregister(place: Place, kind: Kind) -> Kept {
     kept
 }
 
-/// Frees an object: its mapping is kept for the next one while the law of `pages::purge` leaves
-/// room, else unmapped.
+/// Makes an object of a kept mapping, of its first part if it is longer.
+fn reuse(usable: usize, granules: u32, alignment: usize) -> Option<usize> {
+    let kept = kept_mappings::take(granules, alignment)?;
+    purge::count_large_kept(-kept.bytes().cast_signed());
+    let (head, rest) = kept.split(granules);
+    if let Some(rest) = rest {
+        keep(rest);
+    }
+    register(head.start, usable, granules)?;
+    Some(head.start.address())
+}
+
+/// Frees an object. Its mapping is kept for the next one, joined with kept neighbours; one that
+/// alone would break the law of amount in `pages::purge` is unmapped at once.
 pub(crate) fn free(place: Place) {
-    let bytes = place.span.distance.load(Ordering::Relaxed) as usize * GRANULE_BYTES;
-    if bytes <= purge::spare_bytes() {
-        let kept = unregister(place, Kind::Cached);
-        purge::count_large_cached(bytes.cast_signed());
-        if kept_mappings::put(kept) {
-            return;
-        }
-        purge::count_large_cached(-bytes.cast_signed());
+    let mut freed = unregister(place, Kind::Cached);
+    if freed.bytes() > purge::limit_bytes() / 2 {
+        return unmap(freed);
+    }
+    while let Some(neighbour) = kept_mappings::take_next_to(freed) {
+        purge::count_large_kept(-neighbour.bytes().cast_signed());
+        freed = freed.join(neighbour);
+    }
+    keep(freed);
+}
+
+/// Keeps a mapping, or returns it to the kernel where there is no place for it.
+fn keep(kept: Kept) {
+    let Some(record) = span::ensure_record(kept.start) else {
+        return unmap(kept);
+    };
+    record.owner.store(0, Ordering::Relaxed);
+    record.distance.store(kept.granules, Ordering::Relaxed);
+    record.set_kind(Kind::Cached);
+    purge::count_large_kept(kept.bytes().cast_signed());
+    if !kept_mappings::put(kept) {
+        purge::count_large_kept(-kept.bytes().cast_signed());
         unmap(kept);
-    } else {
-        unmap(unregister(place, Kind::Released));
     }
 }
 
@@ -134,15 +156,15 @@ fn unmap(kept: Kept) {
     }
 }
 
-/// Returns all kept mappings to the kernel; their bytes.
-pub(crate) fn release_kept() -> usize {
-    let mut released = 0;
-    while let Some(kept) = kept_mappings::take_any() {
-        purge::count_large_cached(-kept.bytes().cast_signed());
+/// Returns kept mappings to the kernel until at most `bytes` of them are left.
+pub(crate) fn release_kept_to(bytes: usize) {
+    while purge::large_kept_bytes() > bytes {
+        let Some(kept) = kept_mappings::take_any() else {
+            return;
+        };
+        purge::count_large_kept(-kept.bytes().cast_signed());
         unmap(kept);
-        released += kept.bytes();
     }
-    released
 }
 
 /// Changes an object's size without copying: in place, or by moving its pages. Its address

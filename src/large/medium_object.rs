@@ -1,4 +1,4 @@
-//! Medium objects, above 32 KiB and up to 1 MiB: a span of the page heap each, so freeing and
+//! Medium objects, above 32 KiB and up to 2 MiB: a span of the page heap each, so freeing and
 //! reusing one makes no system call.
 
 use crate::base::address::GRANULE_BYTES;
@@ -7,8 +7,8 @@ use crate::pages::page_heap;
 use crate::small::size_class::object_bytes;
 use core::sync::atomic::Ordering;
 
-/// The largest medium object, bytes: a quarter of a chunk.
-pub(crate) const MEDIUM_MAX_BYTES: usize = 1 << 20;
+/// The largest medium object, bytes: half of a chunk, so that two fit one.
+pub(crate) const MEDIUM_MAX_BYTES: usize = 2 << 20;
 
 /// A new object.
 pub(crate) struct MediumObject {
@@ -21,7 +21,7 @@ pub(crate) struct MediumObject {
 /// Allocates at least `bytes` (1 to [`MEDIUM_MAX_BYTES`]); `None` out of memory.
 pub(crate) fn allocate(bytes: usize) -> Option<MediumObject> {
     let usable = object_bytes(bytes.max(1 << 4))?;
-    #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
     let new = page_heap::allocate(usable.div_ceil(GRANULE_BYTES) as u32)?;
     new.span.free.store(usable, Ordering::Relaxed);
     new.span.set_kind(Kind::Medium);

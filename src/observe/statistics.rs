@@ -117,7 +117,7 @@ pub(crate) fn figures() -> [(&'static str, usize); 15] {
             "free_dirty_bytes",
             chunk::dirty_granules() * crate::base::address::GRANULE_BYTES,
         ),
-        ("cached_large_bytes", purge::large_cached_bytes()),
+        ("cached_large_bytes", purge::large_kept_bytes()),
         ("metadata_bytes", metadata::mapped_bytes()),
         ("purged_bytes", purge::purged_bytes()),
         ("purge_calls", purge::purge_calls()),

@@ -58,7 +58,7 @@ pub(crate) fn add(base: Granule, in_break: bool, free: u64) -> Option<u32> {
 }
 
 /// All chunks from number `first` on, with their numbers.
-fn all(first: usize) -> impl Iterator<Item = (u32, &'static Chunk)> {
+fn all(first: usize) -> impl DoubleEndedIterator<Item = (u32, &'static Chunk)> {
     // Acquire pairs with the Release of `add`.
     let count = COUNT.load(Ordering::Acquire);
     (first..count).filter_map(|number| Some((u32::try_from(number).ok()?, CHUNKS.get(number)?)))
@@ -82,9 +82,20 @@ pub(crate) fn extend(number: u32, bits: u64) {
     }
 }
 
-/// Claims `count` (1 to 64) granules in a row, dirty ones first, from the chunk with the lowest
-/// number that has them.
+/// Claims `count` (1 to 64) granules in a row from the chunk with the lowest number that has
+/// them: dirty ones if any chunk has, since these cost no page fault and would else be purged
+/// while clean ones are faulted in.
 pub(crate) fn claim(count: u32) -> Option<Claim> {
+    if dirty_granules() >= count as usize
+        && let Some(claim) = claim_from(count, |chunk| chunk.dirty.load(Ordering::Relaxed))
+    {
+        return Some(claim);
+    }
+    claim_from(count, |_| u64::MAX)
+}
+
+/// As [`claim`], from chunks that have the run within the bits that `wanted` names.
+fn claim_from(count: u32, wanted: impl Fn(&Chunk) -> u64) -> Option<Claim> {
     let first = FIRST_FREE.load(Ordering::Relaxed);
     let mut lowest_free = None;
     for (number, chunk) in all(first) {
@@ -93,10 +104,10 @@ pub(crate) fn claim(count: u32) -> Option<Claim> {
             continue;
         }
         lowest_free.get_or_insert(number as usize);
-        if bit_run::find(free, count).is_none() {
+        let dirty = chunk.dirty.load(Ordering::Relaxed);
+        if bit_run::find(free & wanted(chunk), count).is_none() {
             continue;
         }
-        let dirty = chunk.dirty.load(Ordering::Relaxed);
         if let Some(start) = bit_run::claim(&chunk.free, dirty, count) {
             if lowest_free != Some(first) {
                 raise_first_free(first, lowest_free);
@@ -143,7 +154,8 @@ pub(crate) fn dirty_granules() -> usize {
 /// `target` are left; runs for which that answers `true` are clean then. While a run is with
 /// `discard`, nobody can claim it.
 pub(crate) fn purge(target: usize, mut discard: impl FnMut(Granule, usize, bool) -> bool) {
-    for (number, chunk) in all(0) {
+    // From the end: spans are claimed from the front, so the front is what is wanted again.
+    for (number, chunk) in all(0).rev() {
         if dirty_granules() <= target {
             return;
         }

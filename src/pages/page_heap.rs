@@ -1,7 +1,7 @@
 //! The page heap: spans of 1 to 64 granules.
 
 use super::chunk::{self, Claim};
-use super::{purge, source};
+use super::source;
 use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::metadata::span::{self, Kind, Span};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +57,7 @@ fn prepare_records(start: Granule, granules: u32, chunk: u32) -> Option<&'static
     Some(first)
 }
 
-/// Returns a span that nothing in it is live of; may give memory back to the kernel.
+/// Returns a span in which nothing is live.
 pub(crate) fn free(start: Granule, span: &'static Span) {
     let granules = u32::from(span.granules.load(Ordering::Relaxed));
     let chunk = span.chunk.load(Ordering::Relaxed);
@@ -69,5 +69,4 @@ pub(crate) fn free(start: Granule, span: &'static Span) {
     }
     USED_GRANULES.fetch_sub(granules as usize, Ordering::Relaxed);
     chunk::release(chunk, start, granules);
-    purge::after_release();
 }

@@ -1,12 +1,19 @@
 //! When and how much freed memory goes back to the kernel.
 //!
-//! Law: dirty free spans and cached large objects together stay below `GLEBE_DIRTY_MIB` plus
-//! 1/16 of what is in use; passing that gives back down to half of it, in batches of up to 4 MiB
-//! a call and holding no lock. What lies dirty for `GLEBE_PURGE_DELAY_MS` goes back by halves
-//! whenever a thread comes by a slow path, or by the helper thread where one was asked for.
+//! *Idle* memory is what is free and may be resident: dirty free spans and kept mappings.
 //!
-//! 4 MiB and 1/16: after a peak nobody may call us again, so the bound must hold at once and not
-//! after a delay; within it a program's heap may breathe without a system call.
+//! Law of amount: idle memory stays below `GLEBE_DIRTY_MIB` plus 1/8 of what is in use. It holds
+//! at once, since after a peak nobody may call us again; passing it gives back an eighth more
+//! than is needed, in batches of up to 4 MiB a call and holding no lock.
+//!
+//! Law of time: while threads come by, idle memory above 1 MiB halves every quarter of
+//! `GLEBE_PURGE_DELAY_MS`. There is no thread for that unless one was asked for: slow paths look
+//! at the clock, and a thread that stays on the fast path is made to come by now and then
+//! ([`wants_visits`], `cache::thread_cache`).
+//!
+//! 24 MiB and 1/8: a heap that breathes by less than that makes no system call, and the worst
+//! case, a program that never calls again after a peak, keeps 1.125 times its live bytes and
+//! 24 MiB.
 
 use super::{chunk, page_heap, source};
 use crate::base::address::{GRANULE_BYTES, Granule};
@@ -16,15 +23,16 @@ use crate::os::{mapping, process};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 static PURGING: AtomicBool = AtomicBool::new(false);
-static LAST_DECAY_MS: AtomicU64 = AtomicU64::new(0);
+/// When the last halving was due, in milliseconds of the coarse clock.
+static DECAYED_MS: AtomicU64 = AtomicU64::new(0);
 static PURGED_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PURGE_CALLS: AtomicUsize = AtomicUsize::new(0);
-/// Bytes in use, and cached, that the page heap does not know of: large objects.
+/// Bytes of large objects' mappings, in use and kept for reuse.
 static LARGE_USED_BYTES: AtomicUsize = AtomicUsize::new(0);
-static LARGE_CACHED_BYTES: AtomicUsize = AtomicUsize::new(0);
+static LARGE_KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Dirty spans below this many granules (1 MiB) do not decay: not worth a system call.
-const DECAY_FLOOR: usize = 16;
+/// Idle memory below this does not decay: not worth a system call.
+const DECAY_FLOOR_BYTES: usize = 1 << 20;
 
 /// Bytes given back to the kernel since the start.
 pub(crate) fn purged_bytes() -> usize {
@@ -47,62 +55,67 @@ pub(crate) fn count_large_used(bytes: isize) {
     LARGE_USED_BYTES.fetch_add(bytes.cast_unsigned(), Ordering::Relaxed);
 }
 
-/// Counts large objects that are kept for reuse (or no longer).
-pub(crate) fn count_large_cached(bytes: isize) {
-    LARGE_CACHED_BYTES.fetch_add(bytes.cast_unsigned(), Ordering::Relaxed);
+/// Counts mappings that are kept for reuse (or no longer).
+pub(crate) fn count_large_kept(bytes: isize) {
+    LARGE_KEPT_BYTES.fetch_add(bytes.cast_unsigned(), Ordering::Relaxed);
 }
 
-/// Bytes of large objects kept for reuse.
-pub(crate) fn large_cached_bytes() -> usize {
-    LARGE_CACHED_BYTES.load(Ordering::Relaxed)
+/// Bytes of mappings kept for reuse.
+pub(crate) fn large_kept_bytes() -> usize {
+    LARGE_KEPT_BYTES.load(Ordering::Relaxed)
 }
 
-/// The law's bound in bytes.
-fn limit_bytes() -> usize {
+/// Free memory that may be resident, in bytes.
+pub(crate) fn idle_bytes() -> usize {
+    chunk::dirty_granules() * GRANULE_BYTES + large_kept_bytes()
+}
+
+/// The law of amount's bound, in bytes.
+pub(crate) fn limit_bytes() -> usize {
     let used = page_heap::used_bytes() + LARGE_USED_BYTES.load(Ordering::Relaxed);
-    config::dirty_bytes().saturating_add(used / 16)
+    config::dirty_bytes().saturating_add(used / 8)
 }
 
-/// How many more bytes may be kept resident although they are free.
-pub(crate) fn spare_bytes() -> usize {
-    let kept = chunk::dirty_granules() * GRANULE_BYTES + large_cached_bytes();
-    limit_bytes().saturating_sub(kept)
-}
-
-/// To be called after spans became free: keeps the law.
-#[inline]
-pub(crate) fn after_release() {
-    let dirty = chunk::dirty_granules();
-    if dirty * GRANULE_BYTES + large_cached_bytes() > limit_bytes() {
-        purge_to(limit_bytes() / 2 / GRANULE_BYTES);
-    } else {
-        decay();
+/// What idle memory has to shrink to now by the two laws; `None` where it may stay.
+pub(crate) fn due_target_bytes() -> Option<usize> {
+    let idle = idle_bytes();
+    if idle <= DECAY_FLOOR_BYTES {
+        return None;
     }
+    let limit = limit_bytes();
+    if idle > limit {
+        return Some(limit - limit / 8);
+    }
+    let halvings = halvings_due()?;
+    Some((idle >> halvings.min(63)).max(DECAY_FLOOR_BYTES))
 }
 
-/// To be called now and then: gives half of the dirty spans back if none went for the delay.
-pub(crate) fn decay() {
-    let dirty = chunk::dirty_granules();
-    if dirty <= DECAY_FLOOR {
-        return;
-    }
+/// Halvings that are due since the last one, counted from when idle memory was first seen after
+/// a pause. Each due halving is told to one caller.
+fn halvings_due() -> Option<u64> {
     let now = process::now_ms();
-    let last = LAST_DECAY_MS.load(Ordering::Relaxed);
-    if now.wrapping_sub(last) < config::purge_delay_ms() {
-        return;
+    let delay = config::purge_delay_ms();
+    let last = DECAYED_MS.load(Ordering::Relaxed);
+    let elapsed = now.saturating_sub(last);
+    let quarter = (delay / 4).max(1);
+    if elapsed < quarter {
+        return None;
     }
-    if LAST_DECAY_MS
+    let mine = DECAYED_MS
         .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-        .is_ok()
-        && last != 0
-    {
-        purge_to(dirty / 2);
-    }
+        .is_ok();
+    // A pause longer than four delays: nobody was idle that long, the clock starts here.
+    (mine && elapsed <= delay.saturating_mul(4)).then(|| elapsed / quarter)
 }
 
-/// Gives dirty spans back until `target` granules are left; the bytes given back. Does nothing
-/// while another thread is at it.
-pub(crate) fn purge_to(target: usize) -> usize {
+/// Whether idle memory is left that the law of time wants to see shrink.
+pub(crate) fn wants_visits() -> bool {
+    idle_bytes() > DECAY_FLOOR_BYTES
+}
+
+/// Gives dirty spans back until `target_bytes` of them are left; the bytes given back. Does
+/// nothing while another thread is at it.
+pub(crate) fn purge_spans_to(target_bytes: usize) -> usize {
     // Acquire pairs with the Release below: one purge sees what the last one did.
     if PURGING.swap(true, Ordering::Acquire) {
         return 0;
@@ -112,7 +125,7 @@ pub(crate) fn purge_to(target: usize) -> usize {
     if shrunk > 0 {
         count_purged(shrunk);
     }
-    chunk::purge(target, |start, granules, in_break| {
+    chunk::purge(target_bytes / GRANULE_BYTES, |start, granules, in_break| {
         let bytes = granules * GRANULE_BYTES;
         let discarded = mapping::discard(start.address(), bytes, !in_break);
         if discarded {
