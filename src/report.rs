@@ -39,12 +39,13 @@ fn misuse(message: Arguments<'_>) {
     process::abort();
 }
 
-/// A block was freed that is free already. `class_bytes` is its size, 0 where it has gone.
+/// A block was freed that is free already. `class_bytes` is its size, 0 where
+/// no block is there any more.
 #[cold]
 pub(crate) fn double_free(door: &str, address: usize, class_bytes: usize) {
     match class_bytes {
         0 => misuse(format_args!(
-            "double free: ptr={address:#x} door={door} state=released"
+            "double free: ptr={address:#x} door={door} state=unused"
         )),
         bytes => misuse(format_args!(
             "double free: ptr={address:#x} class={bytes} door={door}"
@@ -58,14 +59,6 @@ pub(crate) fn inside_block(door: &str, address: usize, start: usize, class_bytes
     misuse(format_args!(
         "{door} inside a block: ptr={address:#x} class={class_bytes} block={start:#x} offset={}",
         address - start
-    ));
-}
-
-/// An address in memory of ours that was never issued.
-#[cold]
-pub(crate) fn never_issued(door: &str, address: usize) {
-    misuse(format_args!(
-        "{door} of a pointer that is not ours: ptr={address:#x} state=never issued"
     ));
 }
 

@@ -490,6 +490,9 @@ impl ThreadCache {
     /// Sends what waits in the outbox, brings home what waits in the inbox, and returns the empty
     /// slabs to the page heap.
     pub(crate) fn flush(&self) {
+        if cfg!(debug_assertions) {
+            self.check();
+        }
         while let Some(chain) = self.outbox.take() {
             self.send(chain);
         }
@@ -540,9 +543,9 @@ impl ThreadCache {
         let _lost = self.inbox.0.take_all();
     }
 
-    /// Asserts, for its owner, that every slab it lists is owned by it and lawful.
-    #[cfg(debug_assertions)]
-    pub(crate) fn check(&self) {
+    /// Asserts, for its owner, that every slab it lists is owned by it and lawful. For debug
+    /// builds.
+    fn check(&self) {
         for class in SizeClass::all() {
             let mut at = self.first_partial(class);
             let listed = core::iter::from_fn(|| {

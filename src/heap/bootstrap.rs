@@ -126,10 +126,7 @@ pub(crate) fn block_bytes(address: usize) -> Option<usize> {
 /// realloc before relocation.
 #[cold]
 pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {
-    let old_bytes = match block_bytes(address) {
-        Some(old_bytes) => old_bytes,
-        None => 0,
-    };
+    let old_bytes = block_bytes(address).unwrap_or(0);
     let new = allocate(bytes, UNIT_BYTES);
     if new != 0 && address != 0 {
         let count = if old_bytes < bytes { old_bytes } else { bytes };

@@ -168,7 +168,6 @@ fn free_slow(address: usize) {
         Found::InUse(InUse { place, block }) => free_found(place, block),
         Found::Inside { start, bytes } => report::inside_block("free", address, start, bytes),
         Found::Free { bytes } => report::double_free("free", address, bytes),
-        Found::NeverIssued => report::never_issued("free", address),
         Found::NotOurs => foreign::free(address),
     }
 }
@@ -217,7 +216,7 @@ pub(crate) fn free_checked(address: usize) -> FreeStatus {
         }
         Found::Inside { .. } => FreeStatus::InsideBlock,
         Found::Free { .. } => FreeStatus::AlreadyFree,
-        Found::NeverIssued | Found::NotOurs => FreeStatus::NotOurs,
+        Found::NotOurs => FreeStatus::NotOurs,
     }
 }
 
@@ -236,10 +235,8 @@ enum Found {
     InUse(InUse),
     /// Inside a block in use that starts at `start` and has `bytes`.
     Inside { start: usize, bytes: usize },
-    /// In a block that is free, of a size class with `bytes`; 0 where that is gone.
+    /// In memory of ours that is free: in a block of a size class with `bytes`, or 0.
     Free { bytes: usize },
-    /// In a slab, but in no block that was ever issued.
-    NeverIssued,
     /// Nothing of ours.
     NotOurs,
 }
@@ -265,7 +262,7 @@ fn look_up(address: usize) -> Found {
                     start: block.address(),
                     bytes,
                 },
-                InSlab::NeverIssued => Found::NeverIssued,
+                InSlab::Unused => Found::Free { bytes: 0 },
             }
         }
         Kind::Medium | Kind::Large => {
@@ -275,13 +272,11 @@ fn look_up(address: usize) -> Found {
             } else if address - start < bytes {
                 Found::Inside { start, bytes }
             } else {
-                Found::NeverIssued
+                Found::Free { bytes: 0 }
             }
         }
         Kind::Free | Kind::Cached => Found::Free { bytes: 0 },
-        Kind::Released if address == start && large_object::is_released(place) => {
-            Found::Free { bytes: 0 }
-        }
+        Kind::Released if large_object::is_released(address) => Found::Free { bytes: 0 },
         Kind::Released | Kind::None | Kind::Tail => Found::NotOurs,
     }
 }
@@ -318,7 +313,6 @@ pub(crate) fn usable_bytes(address: usize) -> usize {
         Found::InUse(found) => return bytes_of(&found),
         Found::Inside { start, bytes } => report::inside_block(DOOR, address, start, bytes),
         Found::Free { bytes } => report::double_free(DOOR, address, bytes),
-        Found::NeverIssued => report::never_issued(DOOR, address),
         Found::NotOurs => return foreign::usable_bytes(address),
     }
     0
@@ -348,10 +342,6 @@ pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {
             report::double_free(DOOR, address, bytes);
             0
         }
-        Found::NeverIssued => {
-            report::never_issued(DOOR, address);
-            0
-        }
     }
 }
 
@@ -361,10 +351,10 @@ fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
     match place.span.kind() {
         // A shrunk block keeps its place while at least half of it is used.
         Kind::Slab if bytes <= old_bytes && bytes >= old_bytes / 2 => return address,
-        Kind::Medium if bytes <= MEDIUM_MAX_BYTES => {
-            if medium_object::resize_in_place(place, bytes) {
-                return address;
-            }
+        Kind::Medium
+            if bytes <= MEDIUM_MAX_BYTES && medium_object::resize_in_place(place, bytes) =>
+        {
+            return address;
         }
         Kind::Large if bytes > MEDIUM_MAX_BYTES / 2 => {
             if let Some(moved) = with_cache(|_| large_object::resize(place, bytes)).flatten() {

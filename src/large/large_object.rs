@@ -124,6 +124,10 @@ pub(crate) fn free(place: Place) {
     }
     while let Some(neighbour) = kept_mappings::take_next_to(freed) {
         purge::count_large_kept(-neighbour.bytes().cast_signed());
+        // A record amid the joined mapping would hide its start from `span::containing`.
+        if let Some(inner) = span::record(freed.start.max(neighbour.start)) {
+            inner.set_kind(Kind::None);
+        }
         freed = freed.join(neighbour);
     }
     keep(freed);
@@ -192,18 +196,23 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     } else {
         GRANULE_BYTES
     };
-    let moved = mapping::relocate(address, old.bytes(), length, alignment)?;
+    // Off the books first: once its range is unmapped, another thread's mapping may get it.
+    let old_usable = place.span.object_bytes();
     unregister(place, Kind::Released);
+    let Some(moved) = mapping::relocate(address, old.bytes(), length, alignment) else {
+        register(old.start, old_usable, old.granules)?;
+        return None;
+    };
     register(Granule::of(moved)?, usable, granules)?;
     mapping::name(moved, length, c"glebe large");
     Some(moved)
 }
 
-/// Whether an unmapped object once started at `place` and nothing else is mapped there now: then
-/// a free of that address is a second free.
-pub(crate) fn is_released(place: Place) -> bool {
-    place.span.kind() == Kind::Released
-        && !mapping::is_mapped(place.start.address(), process::page_bytes())
+/// Whether `address` lies where something of ours was unmapped and nothing else is mapped now:
+/// then a free of it is a second free.
+pub(crate) fn is_released(address: usize) -> bool {
+    let page = process::page_bytes();
+    !mapping::is_mapped(address & !(page - 1), page)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Free = 5,
     /// First granule of a large object that was freed and is kept mapped for reuse.
     Cached = 6,
-    /// First granule of a large object that was freed and unmapped.
+    /// Given back to the kernel: first granule of a large object, or below the old program break.
     Released = 7,
 }
 

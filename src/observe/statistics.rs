@@ -55,17 +55,12 @@ impl Snapshot {
             large_bytes,
             large_blocks,
         };
-        chunk::for_each_granule(|granule| {
-            let Some(record) = span::record(granule) else {
-                return;
-            };
-            match record.kind() {
-                Kind::Slab => snapshot.add_slab(record),
-                Kind::Medium => {
-                    snapshot.medium_bytes += record.object_bytes();
-                    snapshot.medium_blocks += 1;
-                }
-                _ => {}
+        chunk::for_each_span(|record| {
+            if record.kind() == Kind::Slab {
+                snapshot.add_slab(record);
+            } else {
+                snapshot.medium_bytes += record.object_bytes();
+                snapshot.medium_blocks += 1;
             }
         });
         snapshot

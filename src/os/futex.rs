@@ -48,10 +48,6 @@ impl RawFutexLock {
 
 // SAFETY: the word admits one holder at a time.
 unsafe impl lock_api::RawMutex for RawFutexLock {
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "the trait's way to make one"
-    )]
     const INIT: RawFutexLock = RawFutexLock {
         word: AtomicU32::new(0),
     };

@@ -13,7 +13,8 @@ use crate::base::address::{CHUNK_GRANULES, Granule};
 use crate::base::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::base::bit_run;
 use crate::metadata::directory::{Directory, ZeroIsValid};
-use core::sync::atomic::{AtomicBool, AtomicU32};
+use crate::metadata::span::{self, Kind, Span};
+use core::sync::atomic::{AtomicBool, AtomicU32, fence};
 
 /// See the module.
 pub(crate) struct Chunk {
@@ -78,7 +79,7 @@ pub(crate) fn extend(number: u32, bits: u64) {
     if let Some(chunk) = CHUNKS.get(number as usize) {
         chunk.dirty.fetch_and(!bits, Ordering::Relaxed);
         bit_run::release(&chunk.free, bits);
-        FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
+        lower_first_free(number);
     }
 }
 
@@ -127,10 +128,29 @@ fn claim_from(count: u32, wanted: impl Fn(&Chunk) -> u64) -> Option<Claim> {
     None
 }
 
-/// Moves the hint from `seen` up to `lowest`; a release in between wins.
+/// Moves the hint from `seen` up to `lowest`, and back where a skipped chunk got free granules
+/// meanwhile.
 fn raise_first_free(seen: usize, lowest: Option<usize>) {
-    if let Some(lowest) = lowest {
-        let _ = FIRST_FREE.compare_exchange(seen, lowest, Ordering::Relaxed, Ordering::Relaxed);
+    let Some(lowest) = lowest else { return };
+    let raised = FIRST_FREE.compare_exchange(seen, lowest, Ordering::Relaxed, Ordering::Relaxed);
+    if raised.is_ok() {
+        // Pairs with the fence of `lower_first_free`: one of the two sees the other's change.
+        fence(Ordering::SeqCst);
+        let skipped = all(seen).take(lowest - seen);
+        for (number, chunk) in skipped {
+            if chunk.free.load(Ordering::Relaxed) != 0 {
+                FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Makes sure that the hint lets `number`, which has just got free granules, be found.
+fn lower_first_free(number: u32) {
+    // Pairs with the fence of `raise_first_free`.
+    fence(Ordering::SeqCst);
+    if FIRST_FREE.load(Ordering::Relaxed) > number as usize {
+        FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
     }
 }
 
@@ -142,7 +162,7 @@ pub(crate) fn release(number: u32, start: Granule, count: u32) {
     let bits = bit_run::mask(start.0 - chunk.base.load(Ordering::Relaxed), count);
     DIRTY_GRANULES.fetch_add(count as usize, Ordering::Relaxed);
     bit_run::release(&chunk.free, bits);
-    FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
+    lower_first_free(number);
 }
 
 /// Granules that are free and dirty now.
@@ -179,7 +199,7 @@ pub(crate) fn purge(target: usize, mut discard: impl FnMut(Granule, usize, bool)
         chunk.dirty.fetch_and(!cleaned, Ordering::Relaxed);
         DIRTY_GRANULES.fetch_sub(cleaned.count_ones() as usize, Ordering::Relaxed);
         bit_run::release(&chunk.free, claimed);
-        FIRST_FREE.fetch_min(number as usize, Ordering::Relaxed);
+        lower_first_free(number);
     }
 }
 
@@ -239,10 +259,18 @@ pub(crate) fn distrust_clean() {
     DIRTY_GRANULES.store(dirty, Ordering::Relaxed);
 }
 
-/// Calls `each` with the granules of every chunk, whatever they are used for now.
-pub(crate) fn for_each_granule(mut each: impl FnMut(Granule)) {
-    for (_, chunk) in all(0) {
+/// Calls `each` with the record of every slab and medium object.
+pub(crate) fn for_each_span(mut each: impl FnMut(&'static Span)) {
+    for (number, chunk) in all(0) {
         let base = Granule(chunk.base.load(Ordering::Relaxed));
-        (0..CHUNK_GRANULES).for_each(|offset| each(base.plus(offset)));
+        for offset in 0..CHUNK_GRANULES {
+            // A short chunk is followed by granules that are another's.
+            if let Some(record) = span::record(base.plus(offset))
+                && matches!(record.kind(), Kind::Slab | Kind::Medium)
+                && record.chunk.load(Ordering::Relaxed) == number
+            {
+                each(record);
+            }
+        }
     }
 }

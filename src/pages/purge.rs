@@ -139,8 +139,10 @@ pub(crate) fn purge_spans_to(target_bytes: usize) -> usize {
 
 /// A granule below which the program break was lowered is not ours any more.
 fn forget(granule: Granule) {
-    if let Some(record) = span::record(granule) {
-        record.set_kind(Kind::None);
+    if let Some(record) = span::record(granule)
+        && record.kind() != Kind::None
+    {
+        record.set_kind(Kind::Released);
     }
 }
 

@@ -4,9 +4,11 @@
 //! | word 0: address of the next free block, or 0 | word 1: the mark | ...
 //! ```
 //!
-//! The mark is the address of the slab's record. A block that is free has it, a block that was
-//! issued has had it cleared, and no program holds that address: so a double free is seen by one
-//! comparison wherever the block waits, in its slab, in a thread's outbox or in an inbox.
+//! The mark is the sum of the block's address and that of its slab's record. A block that is free
+//! has it, a block that was issued has had it cleared: so a double free is seen by one comparison
+//! wherever the block waits, in its slab, in a thread's outbox or in an inbox. No program computes
+//! that sum; and since it holds the block's own address, old marks that lie in memory of an
+//! earlier life (a program copies padding along with its data) match nowhere else.
 
 use crate::metadata::span::Span;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -51,11 +53,15 @@ impl Block {
         self.word(0).store(next, Ordering::Relaxed);
     }
 
+    #[inline(always)]
+    fn mark_in(self, slab: &Span) -> usize {
+        (core::ptr::from_ref(slab) as usize).wrapping_add(self.0)
+    }
+
     /// Marks the block as free.
     #[inline(always)]
     pub(crate) fn mark(self, slab: &Span) {
-        self.word(1)
-            .store(core::ptr::from_ref(slab) as usize, Ordering::Relaxed);
+        self.word(1).store(self.mark_in(slab), Ordering::Relaxed);
     }
 
     /// Clears the mark.
@@ -67,6 +73,6 @@ impl Block {
     /// Whether the block is free.
     #[inline(always)]
     pub(crate) fn is_marked(self, slab: &Span) -> bool {
-        self.word(1).load(Ordering::Relaxed) == core::ptr::from_ref(slab) as usize
+        self.word(1).load(Ordering::Relaxed) == self.mark_in(slab)
     }
 }

@@ -75,8 +75,8 @@ impl SizeClass {
     /// Granules of its slabs: as few as hold 8 blocks.
     pub(crate) const fn slab_granules(self) -> u32 {
         match self.block_bytes() {
-            ..=0x2000 => 1,
-            ..=0x4000 => 2,
+            0..=0x2000 => 1,
+            0x2001..=0x4000 => 2,
             _ => 4,
         }
     }

@@ -164,8 +164,7 @@ impl Slab {
         true
     }
 
-    /// Asserts the module's law by walking the free list.
-    #[cfg(debug_assertions)]
+    /// Asserts the module's law by walking the free list. For debug builds.
     pub(crate) fn check(self) {
         let span = self.span;
         let (mut length, mut at) = (0, span.free.load(Ordering::Relaxed));
@@ -192,8 +191,8 @@ pub(crate) enum InSlab {
     Start(Block),
     /// Inside the block that starts there.
     Inside(Block),
-    /// Beyond the last block, or in blocks that were never issued.
-    NeverIssued,
+    /// Beyond the last block, or in one that this slab has not issued yet.
+    Unused,
 }
 
 /// Classifies `address`, which lies in `slab`.
@@ -201,7 +200,7 @@ pub(crate) fn classify(slab: Slab, address: usize) -> InSlab {
     let offset = address - slab.start.address();
     let bytes = slab.class().block_bytes();
     if offset / bytes >= slab.span.carved.load(Ordering::Relaxed) as usize {
-        return InSlab::NeverIssued;
+        return InSlab::Unused;
     }
     // SAFETY: a start below the carved bound lies in the slab's mapped span.
     let block = unsafe { Block::at(address - offset % bytes) };
