@@ -136,10 +136,10 @@ pub(crate) fn text() -> Page {
     );
     for (name, value) in figures() {
         let _ = match name.strip_suffix("_bytes") {
-            Some(name) => {
-                let (whole, tenth) = (value >> 20, ((value >> 10) % 1024) * 10 / 1024);
-                writeln!(page, "  {:<18} {whole:>9}.{tenth} MiB", Spaced(name))
+            Some(name) if value < 10 << 20 => {
+                writeln!(page, "  {:<18} {:>11} KiB", Spaced(name), value >> 10)
             }
+            Some(name) => writeln!(page, "  {:<18} {:>11} MiB", Spaced(name), value >> 20),
             None => writeln!(page, "  {:<18} {value:>11}", Spaced(name)),
         };
     }

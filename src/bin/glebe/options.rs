@@ -59,13 +59,13 @@ const VARIABLES: [Variable; 8] = [
         name: "GLEBE_PURGE_DELAY_MS",
         values: "0..3600000",
         default: "1000",
-        meaning: &["milliseconds that freed memory is kept for reuse"],
+        meaning: &["milliseconds: freed memory halves every quarter of them"],
     },
     Variable {
         name: "GLEBE_DIRTY_MIB",
         values: "0..65536",
-        default: "4",
-        meaning: &["MiB of it kept at most, beside 1/16 of the live heap"],
+        default: "24",
+        meaning: &["MiB of it kept at most, beside 1/8 of the live heap"],
     },
 ];
 
