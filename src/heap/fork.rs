@@ -23,9 +23,13 @@ use crate::small::{orphans, slab};
 
 static WIPED: WipedWord = WipedWord::new();
 
-/// Makes forks noticeable: by the wiped word always, and by a fork handler earlier.
+/// Makes forks noticeable from the first allocation on.
 pub(super) fn prepare() {
     WIPED.arm();
+}
+
+/// Registers a handler too, where libc is set up: it serves where the kernel refuses to wipe.
+pub(super) fn register() {
     unsafe extern "C" {
         fn pthread_atfork(
             prepare: Option<unsafe extern "C" fn()>,
@@ -33,8 +37,6 @@ pub(super) fn prepare() {
             child: Option<unsafe extern "C" fn()>,
         ) -> i32;
     }
-    // Child handlers run in the order in which they were registered, and this is the first
-    // allocation in the process. The wiped word serves where it fails.
     // SAFETY: the handler lives as long as the process.
     unsafe { pthread_atfork(None, None, Some(in_child)) };
 }

@@ -1,6 +1,7 @@
-//! The first allocation of the process: options are read, forks made noticeable, statistics and
-//! the helper thread arranged for. It happens inside the loader, before any constructor, so
-//! nothing here relies on libc being set up beyond its relocation.
+//! Start-up, in two steps. At the first allocation of the process options are read and forks made
+//! noticeable: it happens inside the loader, before any constructor, and may be anybody's, so
+//! nothing there takes a lock of libc's or relies on more than its relocation. Among the
+//! constructors follows what registers with libc.
 
 use super::fork;
 use crate::config::{self, Statistics};
@@ -13,24 +14,25 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// Does it once; whoever comes second while the first is at it goes on with what is there.
+/// The first step, once; whoever comes second while the first is at it goes on with what is there.
 pub(super) fn once() {
     if STARTED.swap(true, Ordering::Relaxed) {
         return;
     }
     process::for_each_initial_variable(config::take_variable);
     fork::prepare();
+}
+
+/// The second step.
+pub(crate) fn after_libc() {
+    once();
+    fork::register();
     if config::statistics() != Statistics::Off {
         statistics::prepare();
-        // Registered first, so it runs last.
+        // Registered before the program's own, so it runs after them.
         // SAFETY: the function lives as long as the process.
         unsafe { libc::atexit(write_statistics) };
     }
-}
-
-/// What has to wait until libc is set up.
-pub(crate) fn after_libc() {
-    once();
     purge_thread();
 }
 

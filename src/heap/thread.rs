@@ -4,6 +4,7 @@
 use super::{fork, start};
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
+use crate::os::process::SignalsBlocked;
 use crate::os::thread_slot::{ENDED, ThreadSlot};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -35,13 +36,21 @@ fn with_first_cache<T>(
     work: impl FnOnce(&'static ThreadCache) -> T,
 ) -> Option<T> {
     start::once();
-    let cache = pool::take()?;
-    let address = cache.address().cast_signed();
-    // From here to `put`, a signal handler and what pthread_setspecific may allocate borrow.
-    slot.set_owner(address);
-    register_exit(address);
+    let cache = {
+        let _blocked = SignalsBlocked::new();
+        if slot.owner() != 0 {
+            // A signal handler was here first and has taken one for the thread.
+            drop(_blocked);
+            return with_cache(work);
+        }
+        let cache = pool::take()?;
+        // From here to `put`, a signal handler and what pthread_setspecific may allocate borrow.
+        slot.set_owner(cache.address().cast_signed());
+        cache
+    };
+    register_exit(cache);
     let result = work(cache);
-    slot.put(address);
+    slot.put(cache.address().cast_signed());
     Some(result)
 }
 
@@ -60,7 +69,7 @@ static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
 /// Arranges for `end` to run at the thread's exit. glibc runs key destructors after those of
 /// C++ and Rust thread-locals; a key taken this early is below 32, for which setting it
 /// allocates nothing.
-fn register_exit(cache: isize) {
+fn register_exit(cache: &'static ThreadCache) {
     let mut key = EXIT_KEY.load(Ordering::Relaxed);
     if key == 0 {
         let mut new = 0;
@@ -78,7 +87,7 @@ fn register_exit(cache: isize) {
         }
     }
     // SAFETY: the key exists for ever.
-    unsafe { libc::pthread_setspecific(key - 1, cache as *const c_void) };
+    unsafe { libc::pthread_setspecific(key - 1, cache.address() as *const c_void) };
 }
 
 /// The thread's exit: its cache goes back to the pool. What the thread still allocates or frees
