@@ -19,7 +19,7 @@ int main(void)
             int count = size > MIB ? 3 : COUNT;
             for (int i = 0; i < count; i++) {
                 block[i] = round % 2 ? calloc(size, 1) : calloc(1, size);
-                CHECK(block[i] != NULL && holds(block[i], malloc_usable_size(block[i]), 0));
+                CHECK(block[i] != NULL && holds(block[i], size, 0));
                 fill(block[i], malloc_usable_size(block[i]), 0xee);
             }
             for (int i = 0; i < count; i++)

@@ -14,6 +14,8 @@ struct Shared {
 
 static _Atomic(struct Shared *) churn_slot[CHURN_SLOTS];
 static atomic_int churn_stop;
+/* Threads that have filled their caches. */
+static atomic_int churn_warm;
 
 static inline struct Shared *churn_make(size_t size)
 {
@@ -59,8 +61,11 @@ static inline void churn_step(uint64_t *random, size_t most)
 static inline void *churn_until_stopped(void *seed)
 {
     uint64_t random = 1000 + (uintptr_t)seed;
-    while (!churn_stop)
+    for (int i = 0; !churn_stop; i++) {
         churn_step(&random, 40 * KIB);
+        if (i == 5000)
+            churn_warm++;
+    }
     return NULL;
 }
 

@@ -3,6 +3,7 @@
    A handler that interrupts malloc and free at any instruction allocates, frees its own blocks and
    those of the code it interrupted, and returns; contents are checked on both sides. */
 #include "churn.h"
+#include <sched.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -21,11 +22,11 @@ static void handle(int signal)
 
 static void *torment(void *target)
 {
-    for (int i = 0; i < 50000 && !churn_stop; i++) {
+    while (handled < 20000) {
         int before = handled;
         CHECK(pthread_kill(*(pthread_t *)target, SIGUSR1) == 0);
-        for (int spin = 0; spin < 10000 && handled == before; spin++)
-            ;
+        while (handled == before)
+            sched_yield();
     }
     churn_stop = 1;
     return NULL;
@@ -47,6 +48,5 @@ int main(void)
     while (!churn_stop)
         churn_step(&random, 40 * KIB);
     pthread_join(tormentor, NULL);
-    CHECK(handled >= 5000);
     return 0;
 }

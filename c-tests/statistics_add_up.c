@@ -16,6 +16,7 @@ static glebe_statistics now(void)
 
 int main(void)
 {
+    free(malloc(1));
     const size_t sizes[] = {64, 3000, 100 * KIB, 700 * KIB, 3 * MIB};
     for (int s = 0; s < 5; s++) {
         void *block[50];
