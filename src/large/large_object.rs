@@ -126,7 +126,7 @@ pub(crate) fn free(place: Place) {
         purge::count_large_kept(-neighbour.bytes().cast_signed());
         // A record amid the joined mapping would hide its start from `span::containing`.
         if let Some(inner) = span::record(freed.start.max(neighbour.start)) {
-            inner.set_kind(Kind::None);
+            inner.set_kind(Kind::Released);
         }
         freed = freed.join(neighbour);
     }

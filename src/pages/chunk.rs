@@ -52,10 +52,21 @@ pub(crate) fn add(base: Granule, in_break: bool, free: u64) -> Option<u32> {
     chunk.base.store(base.0, Ordering::Relaxed);
     chunk.in_break.store(in_break, Ordering::Relaxed);
     chunk.dirty.store(0, Ordering::Relaxed);
+    regain(base, free);
     bit_run::release(&chunk.free, free);
     // Release pairs with the Acquire of `all`.
     COUNT.store(number + 1, Ordering::Release);
     u32::try_from(number).ok()
+}
+
+/// Notes that granules which had been given back to the kernel are ours again.
+fn regain(base: Granule, bits: u64) {
+    let ours = (0..CHUNK_GRANULES).filter(|offset| bits >> offset & 1 == 1);
+    for record in ours.filter_map(|offset| span::record(base.plus(offset))) {
+        if record.kind() == Kind::Released {
+            record.set_kind(Kind::Free);
+        }
+    }
 }
 
 /// All chunks from number `first` on, with their numbers.
@@ -78,6 +89,7 @@ pub(crate) fn find_in_break(base: Granule) -> Option<u32> {
 pub(crate) fn extend(number: u32, bits: u64) {
     if let Some(chunk) = CHUNKS.get(number as usize) {
         chunk.dirty.fetch_and(!bits, Ordering::Relaxed);
+        regain(Granule(chunk.base.load(Ordering::Relaxed)), bits);
         bit_run::release(&chunk.free, bits);
         lower_first_free(number);
     }
