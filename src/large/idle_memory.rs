@@ -1,7 +1,8 @@
 //! Keeps the laws of `pages::purge` over all idle memory together: kept mappings and dirty spans.
 
 use super::large_object;
-use crate::pages::purge;
+use crate::base::address::GRANULE_BYTES;
+use crate::pages::{chunk, purge};
 
 /// Gives back what the laws want given back now. To be called after memory became free, and now
 /// and then.
@@ -12,10 +13,11 @@ pub(crate) fn settle() {
     }
 }
 
-/// Gives idle memory back until `target_bytes` of it are left: of kept mappings, which serve
-/// fewer requests, at most half of that.
+/// Gives idle memory back until `target_bytes` of it are left: half of them for kept mappings
+/// and half for dirty spans, and what one leaves unused for the other.
 #[cold]
 pub(crate) fn give_back_to(target_bytes: usize) {
-    large_object::release_kept_to(target_bytes / 2);
+    let left_by_spans = target_bytes.saturating_sub(chunk::dirty_granules() * GRANULE_BYTES);
+    large_object::release_kept_to(left_by_spans.max(target_bytes / 2));
     purge::purge_spans_to(target_bytes - purge::large_kept_bytes().min(target_bytes));
 }
