@@ -6,7 +6,7 @@
 //! zero when issued; free forgets them. The side tables keep the sizes, so that no header stands
 //! beside a block.
 
-use crate::os::cpu;
+use crate::os::{cpu, mapping};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 const ARENA_BYTES: usize = 256 << 10;

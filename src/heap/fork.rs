@@ -15,7 +15,6 @@
 
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
-use crate::heap::start;
 use crate::os::thread_slot::{ENDED, ThreadSlot};
 use crate::os::wiped_word::WipedWord;
 use crate::pages::{chunk, purge, source};
@@ -51,7 +50,6 @@ pub(crate) fn notice() {
 
 extern "C" fn in_child() {
     recover();
-    start::purge_thread();
 }
 
 #[cold]

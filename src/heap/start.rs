@@ -40,9 +40,10 @@ extern "C" fn write_statistics() {
     statistics::write_at_exit();
 }
 
-/// Starts the helper thread if `GLEBE_PURGE=thread` asks for one; once libc is set up, and again
-/// in a child after fork.
-pub(super) fn purge_thread() {
+/// Starts the helper thread if `GLEBE_PURGE=thread` asks for one. A child after fork gets none: a
+/// thread that the program knows nothing of would keep it alive if its own threads end one by
+/// one, and callers give memory back there.
+fn purge_thread() {
     if !config::purge_thread() {
         return;
     }
@@ -67,13 +68,7 @@ pub(super) fn purge_thread() {
 
 extern "C" fn purge_for_ever(_: *mut c_void) -> *mut c_void {
     loop {
-        let delay_ms = config::purge_delay_ms().max(10);
-        let pause = libc::timespec {
-            tv_sec: (delay_ms / 1000).cast_signed(),
-            tv_nsec: (delay_ms % 1000 * 1_000_000).cast_signed(),
-        };
-        // SAFETY: `pause` is valid for reads.
-        unsafe { libc::nanosleep(&pause, core::ptr::null_mut()) };
+        process::pause_ms((config::purge_delay_ms() / 4).max(10));
         idle_memory::settle();
     }
 }

@@ -31,6 +31,22 @@ pub(crate) fn map(bytes: usize) -> Option<usize> {
     map_with(0, bytes, READ_WRITE, MapFlags::empty())
 }
 
+/// Maps `bytes` of zeroes without a libc function, errno or anything else that needs relocation;
+/// 0 out of memory.
+pub(crate) fn map_before_relocation(bytes: usize) -> usize {
+    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+    // SAFETY: a new anonymous mapping touches nothing that exists.
+    let mapped = unsafe {
+        super::cpu::raw_system_call(libc::SYS_mmap, [0, bytes, protection, flags, usize::MAX, 0])
+    };
+    if mapped <= 0 {
+        0
+    } else {
+        mapped.cast_unsigned()
+    }
+}
+
 /// Maps `bytes` of zeroes of which few will be touched.
 pub(crate) fn map_sparse(bytes: usize) -> Option<usize> {
     map_with(0, bytes, READ_WRITE, MapFlags::MAP_NORESERVE)

@@ -36,6 +36,16 @@ pub(crate) fn now_ms() -> u64 {
     time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
 }
 
+/// Sleeps.
+pub(crate) fn pause_ms(milliseconds: u64) {
+    let pause = libc::timespec {
+        tv_sec: (milliseconds / 1000).cast_signed(),
+        tv_nsec: (milliseconds % 1000 * 1_000_000).cast_signed(),
+    };
+    // SAFETY: `pause` is valid for reads.
+    unsafe { libc::nanosleep(&pause, core::ptr::null_mut()) };
+}
+
 /// Keeps errno as it was, from its making to its drop.
 pub(crate) struct ErrnoKept(c_int);
 
