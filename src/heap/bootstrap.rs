@@ -73,19 +73,11 @@ fn map(bytes: usize, alignment: usize) -> usize {
     if place >= MAPPINGS {
         return 0;
     }
-    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
-    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
-    // SAFETY: a new anonymous mapping touches nothing that exists.
-    let mapped = unsafe {
-        cpu::raw_system_call(
-            libc::SYS_mmap,
-            [0, length, protection, flags, usize::MAX, 0],
-        )
-    };
-    if mapped <= 0 {
+    let mapped = mapping::map_before_relocation(length);
+    if mapped == 0 {
         return 0;
     }
-    let address = (mapped.cast_unsigned() + alignment - 1) & !(alignment - 1);
+    let address = (mapped + alignment - 1) & !(alignment - 1);
     // SAFETY: `place` is within both tables.
     unsafe {
         MAPPED_BYTES
