@@ -3,6 +3,7 @@
 #include "check.h"
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { CHURN_SLOTS = 256 };
@@ -63,6 +64,8 @@ static inline void *churn_until_stopped(void *seed)
     uint64_t random = 1000 + (uintptr_t)seed;
     for (int i = 0; !churn_stop; i++) {
         churn_step(&random, 40 * KIB);
+        if (i % 16 == 0)
+            sched_yield();
         if (i == 5000)
             churn_warm++;
     }

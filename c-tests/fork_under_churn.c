@@ -5,7 +5,7 @@
 #include "churn.h"
 #include <sys/wait.h>
 
-enum { FORKS = 10000, AT_ONCE = 4 };
+enum { FORKS = 10000, AT_ONCE = 8 };
 
 int main(void)
 {

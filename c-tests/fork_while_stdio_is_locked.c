@@ -1,5 +1,5 @@
 /* expect: exit 0
-   modes: link preload static
+   modes: link preload
    Other threads hold stdio's locks and allocate under them; the child uses stdio and ends by exit. */
 #include "churn.h"
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 /* expect: exit 0
-   modes: link preload
+   modes: preload
    Four threads fork and allocate at the same time; children fork again. */
 #include "churn.h"
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 /* expect: exit 0
-   modes: link preload static
+   modes: preload
    under: confine as=1G
    under: confine data=512M
    under: GLEBE_SOURCE=break confine data=512M
