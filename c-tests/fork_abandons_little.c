@@ -31,8 +31,8 @@ int main(void)
         pid_t child = fork();
         if (child > 0) {
             int status;
-            CHECK(waitpid(child, &status, 0) == child && status == 0);
             churn_end(thread, 4);
+            CHECK(waitpid(child, &status, 0) == child && status == 0);
             return 0;
         }
         churn_in_child(100);

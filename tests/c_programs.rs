@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Instant;
 
 use common::Outcome;
 
@@ -395,6 +396,7 @@ fn every_c_program_behaves_as_its_first_comment_says() {
     in_parallel(runs, |(test, mode, profile, under)| {
         let title = format!("{} ({mode:?}, {profile:?}, {})", test.name, under.join(" "));
         let run = || common::run(command(test, mode, profile, under));
+        let started = Instant::now();
         let fault = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(outcome) if outcome.status.code() == Some(77) => {
                 common::skip(&format!("{title}: {}", outcome.stderr.trim()));
@@ -405,6 +407,7 @@ fn every_c_program_behaves_as_its_first_comment_says() {
                 .map(|fault| format!("{fault}\n{outcome:#?}")),
             Err(_) => Some("hangs: see above".to_owned()),
         };
+        println!("{:5.1} s  {title}", started.elapsed().as_secs_f32());
         if let Some(fault) = fault {
             let again = command(test, mode, profile, under);
             let failure = format!("{title}: {fault}\n  {again:?}");
