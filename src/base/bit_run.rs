@@ -81,13 +81,11 @@ pub(crate) fn release(word: &AtomicU64, bits: u64) {
 
 #[cfg(test)]
 mod tests {
-    extern crate std;
     use super::*;
 
     #[test]
     fn find_agrees_with_a_bit_by_bit_search() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        std::println!("seed {state:#x}");
         for _ in 0..20_000 {
             state ^= state << 13;
             state ^= state >> 7;
@@ -106,5 +104,15 @@ mod tests {
         assert_eq!(highest(u64::MAX), Some((0, 64)));
         assert_eq!(highest(0b0110_1000), Some((5, 2)));
         assert_eq!(highest(1 << 63), Some((63, 1)));
+    }
+
+    #[test]
+    fn claim_prefers_and_release_restores() {
+        let word = AtomicU64::new(0b1111_0000_1111);
+        assert_eq!(claim(&word, 0b1111_0000_0000, 2), Some(8));
+        assert_eq!(claim(&word, 0, 4), Some(0));
+        assert_eq!(claim(&word, 0, 3), None);
+        release(&word, mask(8, 2));
+        assert_eq!(claim_any(&word, u64::MAX), 0b1111_0000_0000);
     }
 }

@@ -4,7 +4,7 @@
 //! 0 at the end. Pushing links the chain's tail to the head that was seen; taking swaps the
 //! whole stack for an empty one, so there is no ABA: nobody ever removes a single block.
 
-use super::atomic::{AtomicUsize, Ordering, const_here};
+use super::atomic::{AtomicUsize, Ordering};
 
 /// Many threads push, the owner takes all.
 #[derive(Debug)]
@@ -13,11 +13,11 @@ pub(crate) struct ChainStack {
 }
 
 impl ChainStack {
-    const_here! {
-        /// An empty stack; all zero is one too.
-        #[allow(dead_code, reason = "thread caches start as zeroed memory; loom's cannot")]
-        pub(crate) fn new() -> Self {
-            Self { head: AtomicUsize::new(0) }
+    /// An empty stack. (Thread caches start as zeroed memory, which is one too.)
+    #[cfg(test)]
+    pub(crate) const fn new() -> Self {
+        Self {
+            head: AtomicUsize::new(0),
         }
     }
 
@@ -47,5 +47,24 @@ impl ChainStack {
     pub(crate) fn take_all(&self) -> usize {
         // Acquire pairs with the Release of `push`.
         self.head.swap(0, Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_come_out_joined_and_the_last_first() {
+        let mut links = [0; 6];
+        let stack = ChainStack::new();
+        links[1] = 2;
+        stack.push(1, |next| links[2] = next);
+        links[3] = 4;
+        links[4] = 5;
+        stack.push(3, |next| links[5] = next);
+        assert!(!stack.is_empty());
+        assert_eq!((stack.take_all(), links), (3, [0, 2, 0, 4, 5, 1]));
+        assert_eq!(stack.take_all(), 0);
     }
 }

@@ -5,7 +5,7 @@
 //! unmapped, so reading the link of a node that somebody else popped meanwhile is harmless: the
 //! compare-and-swap then fails.
 
-use super::atomic::{AtomicU64, Ordering, const_here};
+use super::atomic::{AtomicU64, Ordering};
 
 /// See the module.
 #[derive(Debug)]
@@ -16,10 +16,10 @@ pub(crate) struct TaggedStack {
 const NODE: u64 = 0xffff_ffff;
 
 impl TaggedStack {
-    const_here! {
-        /// An empty stack.
-        pub(crate) fn new() -> Self {
-            Self { head: AtomicU64::new(0) }
+    /// An empty stack.
+    pub(crate) const fn new() -> Self {
+        Self {
+            head: AtomicU64::new(0),
         }
     }
 

@@ -10,11 +10,11 @@
 //! its snapshot in between loses at most the span in flight.
 
 use crate::base::address::{CHUNK_GRANULES, Granule};
-use crate::base::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::base::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use crate::base::bit_run;
 use crate::metadata::directory::{Directory, ZeroIsValid};
 use crate::metadata::span::{self, Kind, Span};
-use core::sync::atomic::{AtomicBool, AtomicU32, fence};
+use core::sync::atomic::{AtomicBool, AtomicU32};
 
 /// See the module.
 pub(crate) struct Chunk {

@@ -1,0 +1,96 @@
+//! Atomics that are loom's inside of a model and core's outside. They have core's layout and a
+//! const `new`, so that statics and zeroed memory hold them: a model has a twin of each, found by
+//! its address, that starts with the value that stands there.
+//!
+//! A twin must be made before threads that share it are: whoever writes a model touches what it
+//! is about first.
+
+use std::cell::Cell;
+
+pub(crate) use core::sync::atomic::Ordering;
+
+thread_local! {
+    static IN_MODEL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Checks `model` in every interleaving with at most `preemptions` forced switches.
+pub(crate) fn model(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(move || {
+        // All threads of a model run on the thread that checks it.
+        IN_MODEL.set(true);
+        model();
+        IN_MODEL.set(false);
+    });
+}
+
+pub(crate) fn fence(order: Ordering) {
+    if IN_MODEL.get() {
+        loom::sync::atomic::fence(order);
+    } else {
+        core::sync::atomic::fence(order);
+    }
+}
+
+macro_rules! twins {
+    ($($name:ident: $value:ty;)*) => {$(
+        #[derive(Debug)]
+        #[repr(transparent)]
+        pub(crate) struct $name(core::sync::atomic::$name);
+
+        impl $name {
+            pub(crate) const fn new(value: $value) -> Self {
+                Self(core::sync::atomic::$name::new(value))
+            }
+
+            fn twin(&self) -> Option<&'static loom::sync::atomic::$name> {
+                use loom::sync::atomic::$name as Twin;
+                use std::{collections::BTreeMap, sync::Mutex};
+                loom::lazy_static! {
+                    static ref TWINS: Mutex<BTreeMap<usize, &'static Twin>> = Mutex::default();
+                }
+                IN_MODEL.get().then(|| {
+                    let mut twins = TWINS.lock().expect("no model panics in here");
+                    *twins.entry(core::ptr::from_ref(self) as usize).or_insert_with(|| {
+                        Box::leak(Box::new(Twin::new(self.0.load(Ordering::Relaxed))))
+                    })
+                })
+            }
+        }
+
+        operations! { $name, $value;
+            load(order: Ordering) -> $value;
+            store(value: $value, order: Ordering) -> ();
+            swap(value: $value, order: Ordering) -> $value;
+            compare_exchange(old: $value, new: $value, done: Ordering, failed: Ordering)
+                -> Result<$value, $value>;
+            compare_exchange_weak(old: $value, new: $value, done: Ordering, failed: Ordering)
+                -> Result<$value, $value>;
+            fetch_add(value: $value, order: Ordering) -> $value;
+            fetch_sub(value: $value, order: Ordering) -> $value;
+            fetch_and(value: $value, order: Ordering) -> $value;
+            fetch_or(value: $value, order: Ordering) -> $value;
+            fetch_min(value: $value, order: Ordering) -> $value;
+        }
+    )*};
+}
+
+macro_rules! operations {
+    ($name:ident, $value:ty;
+        $($operation:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        impl $name {$(
+            pub(crate) fn $operation(&self, $($argument: $type),*) -> $result {
+                match self.twin() {
+                    Some(twin) => twin.$operation($($argument),*),
+                    None => self.0.$operation($($argument),*),
+                }
+            }
+        )*}
+    };
+}
+
+twins! {
+    AtomicU64: u64;
+    AtomicUsize: usize;
+}
