@@ -4,12 +4,24 @@
 //! A new that cannot be served is handed, arguments and all, to the C++ library's own operator of
 //! the same name: it tries again through malloc, runs the new-handler loop and throws, or
 //! catches for the nothrow forms. No frame of ours is on the stack then, so the exception passes.
+//! Only a size that no memory holds is lowered on the way: libstdc++'s aligned forms round it up
+//! without looking for overflow.
 
 use crate::heap::requests;
 use crate::os::cpu::operator_new_door;
 use crate::os::linker;
 use crate::report;
 use core::ffi::CStr;
+
+/// More than any address space, and far from overflow.
+const HOPELESS_BYTES: usize = 1 << 62;
+
+/// Where to jump, and with which size.
+#[repr(C)]
+struct Next {
+    operator: usize,
+    size: usize,
+}
 
 extern "C" fn allocate(size: usize) -> usize {
     requests::allocate(size)
@@ -48,8 +60,8 @@ fn nothrow(name: &CStr) -> usize {
 macro_rules! operators_new {
     ($($(#[$doc:meta])* $door:ident = $symbol:literal, $allocate:ident, $next:ident, $kind:ident;)*) => {
         $(
-            extern "C" fn $next() -> usize {
-                $kind($symbol)
+            extern "C" fn $next(size: usize) -> Next {
+                Next { operator: $kind($symbol), size: size.min(HOPELESS_BYTES) }
             }
             operator_new_door!($(#[$doc])* $door, $allocate, $next);
         )*

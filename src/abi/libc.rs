@@ -4,6 +4,7 @@
 //! alignments are bytes. On failure those that allocate return null and set errno; those that
 //! free keep errno.
 
+use crate::base::address::GRANULE_BYTES;
 use crate::heap::requests;
 use crate::os::process::{self, ErrnoKept};
 use crate::os::thread_slot::ThreadSlot;
@@ -125,16 +126,25 @@ pub unsafe extern "C" fn glebe_posix_memalign(
     }
 }
 
+/// The page size, or before it can be asked for a multiple of any.
+fn page_bytes() -> usize {
+    if ThreadSlot::current().is_ready() {
+        process::page_bytes()
+    } else {
+        GRANULE_BYTES
+    }
+}
+
 /// valloc: aligned to the page size.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_valloc(size: usize) -> *mut c_void {
-    glebe_aligned_alloc(process::page_bytes(), size)
+    glebe_aligned_alloc(page_bytes(), size)
 }
 
 /// pvalloc: aligned to the page size, and the size rounded up to it.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_pvalloc(size: usize) -> *mut c_void {
-    let page = process::page_bytes();
+    let page = page_bytes();
     match crate::base::address::round_up(size.max(1), page) {
         Some(bytes) => glebe_aligned_alloc(page, bytes),
         None => refuse(::libc::ENOMEM),

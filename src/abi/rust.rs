@@ -17,20 +17,20 @@ use core::alloc::{GlobalAlloc, Layout};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Glebe;
 
+// Not `#[inline]`: what the methods call would then be visible to other crates, and our functions
+// would call each other through the global offset table, which is still empty when an IFUNC
+// resolver allocates.
 // SAFETY: blocks are at least as large and as aligned as their layout, distinct, and stay until
 // they are freed; nothing here unwinds.
 unsafe impl GlobalAlloc for Glebe {
-    #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         requests::allocate_aligned(layout.align(), layout.size()) as *mut u8
     }
 
-    #[inline]
     unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
         requests::free(block as usize);
     }
 
-    #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if layout.align() <= 16 {
             return requests::allocate_zeroed(layout.size()) as *mut u8;
@@ -43,7 +43,6 @@ unsafe impl GlobalAlloc for Glebe {
         block
     }
 
-    #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if layout.align() <= 16 {
             return requests::reallocate(block as usize, new_size) as *mut u8;

@@ -8,6 +8,7 @@ use crate::cache::thread_cache::{Countdown, ThreadCache, push};
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
 use crate::metadata::span::{self, Kind, Place};
+use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::ThreadSlot;
 use crate::report;
 use crate::small::block::Block;
@@ -51,9 +52,21 @@ fn allocate_slow(bytes: usize) -> usize {
 }
 
 fn allocate_class(class: SizeClass) -> usize {
-    with_cache(|cache| cache.allocate(class))
-        .flatten()
-        .map_or(0, Block::address)
+    let allocate = || with_cache(|cache| cache.allocate(class)).flatten();
+    or_after_purge(allocate).map_or(0, Block::address)
+}
+
+/// What `allocate` answers, keeping errno; out of memory, once more after all that is free went back to the
+/// kernel: address space or commit that we hold for one use may be what another lacks.
+#[inline(always)]
+fn or_after_purge<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
+    let _kept = ErrnoKept::new();
+    let first = allocate();
+    if first.is_some() || purge(0) == 0 {
+        first
+    } else {
+        allocate()
+    }
 }
 
 /// A medium or large object; and whether it is zero throughout.
@@ -62,18 +75,21 @@ fn allocate_object(bytes: usize) -> (usize, bool) {
         return (0, false);
     }
     // With a cache, so that a fork knows that this thread may be in the middle of something.
-    let object = with_cache(|cache| {
-        cache.watch();
-        let medium = if bytes <= MEDIUM_MAX_BYTES {
-            medium_object::allocate(bytes)
-        } else {
-            None
-        };
-        medium
-            .map(|object| (object.address, object.clean))
-            .or_else(|| large_object::allocate(bytes, 1).map(|it| (it.address, it.clean)))
-    });
-    object.flatten().unwrap_or((0, false))
+    let allocate = || {
+        let object = with_cache(|cache| {
+            cache.watch();
+            let medium = if bytes <= MEDIUM_MAX_BYTES {
+                medium_object::allocate(bytes)
+            } else {
+                None
+            };
+            medium
+                .map(|object| (object.address, object.clean))
+                .or_else(|| large_object::allocate(bytes, 1).map(|it| (it.address, it.clean)))
+        });
+        object.flatten()
+    };
+    or_after_purge(allocate).unwrap_or((0, false))
 }
 
 /// Allocates `bytes` of zeroes.
@@ -110,8 +126,7 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
     if bytes > MAX_BYTES || alignment > MAX_BYTES {
         return 0;
     }
-    with_cache(|_| large_object::allocate(bytes, alignment))
-        .flatten()
+    or_after_purge(|| with_cache(|_| large_object::allocate(bytes, alignment)).flatten())
         .map_or(0, |object| object.address)
 }
 
@@ -149,7 +164,7 @@ pub(crate) fn free(address: usize) {
 #[cold]
 #[inline(never)]
 fn countdown_due(cache: isize, address: usize) {
-    let _kept = crate::os::process::ErrnoKept::new();
+    let _kept = ErrnoKept::new();
     // SAFETY: the slot held a cache's address.
     let cache = unsafe { ThreadCache::from_address(cache.cast_unsigned()) };
     if let Some(place) = span::place_of(address) {
@@ -163,7 +178,7 @@ fn free_slow(address: usize) {
     if address == 0 || !ThreadSlot::current().is_ready() {
         return;
     }
-    let _kept = crate::os::process::ErrnoKept::new();
+    let _kept = ErrnoKept::new();
     match look_up(address) {
         Found::InUse(InUse { place, block }) => free_found(place, block),
         Found::Inside { start, bytes } => report::inside_block("free", address, start, bytes),
@@ -327,6 +342,7 @@ pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {
     if !ThreadSlot::current().is_ready() {
         return bootstrap::reallocate(address, bytes);
     }
+    let _kept = ErrnoKept::new();
     match look_up(address) {
         Found::InUse(found) if bytes <= MAX_BYTES => resize(address, &found, bytes),
         Found::InUse(_) => 0,
@@ -398,6 +414,10 @@ pub(crate) fn purge(keep_bytes: usize) -> usize {
         crate::cache::pool::drain_idle(cache);
         cache.flush();
     });
-    idle_memory::give_back_to(keep_bytes);
+    if keep_bytes == 0 {
+        idle_memory::give_back_all();
+    } else {
+        idle_memory::give_back_to(keep_bytes);
+    }
     crate::pages::purge::purged_bytes().wrapping_sub(before)
 }

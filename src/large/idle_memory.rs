@@ -13,6 +13,13 @@ pub(crate) fn settle() {
     }
 }
 
+/// Gives all idle memory back, and the address space it is in as far as that can be.
+#[cold]
+pub(crate) fn give_back_all() {
+    give_back_to(0);
+    purge::unmap_free_chunks();
+}
+
 /// Gives idle memory back until `target_bytes` of it are left: half of them for kept mappings
 /// and half for dirty spans, and what one leaves unused for the other.
 #[cold]

@@ -55,15 +55,8 @@ pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<LargeObject> {
             clean: false,
         });
     }
-    let map = || {
-        mapping::map_aligned(length, alignment.max(natural))
-            .or_else(|| mapping::map_aligned(length, alignment.max(GRANULE_BYTES)))
-    };
-    let address = map().or_else(|| {
-        // Out of address space or of commit: what we keep may be in the way.
-        release_kept_to(0);
-        map()
-    })?;
+    let address = mapping::map_aligned(length, alignment.max(natural))
+        .or_else(|| mapping::map_aligned(length, alignment.max(GRANULE_BYTES)))?;
     let registered = Granule::of(address).and_then(|start| register(start, usable, granules));
     if registered.is_none() {
         mapping::unmap(address, length);

@@ -118,8 +118,9 @@ mod x86_64 {
     }
 
     /// Defines an operator new: calls `$allocate` with the door's arguments; where that gives
-    /// null, jumps to the address that `$next` returns, with the arguments restored and no frame
-    /// of ours on the stack, so that an exception passes from there to the program's caller.
+    /// null, jumps to the address that `$next(size)` returns, with the size that it returns, the
+    /// other arguments restored and no frame of ours on the stack, so that an exception passes
+    /// from there to the program's caller.
     macro_rules! operator_new_door {
         ($(#[$doc:meta])* $name:ident, $allocate:path, $next:path) => {
             $(#[$doc])*
@@ -138,8 +139,10 @@ mod x86_64 {
                     "ret",
                     "2:",
                     ".cfi_adjust_cfa_offset 24",
+                    "mov rdi, qword ptr [rsp + 16]",
                     "call {next}",
-                    "pop rdx", "pop rsi", "pop rdi",
+                    "mov rdi, rdx",
+                    "pop rdx", "pop rsi", "pop rcx",
                     ".cfi_adjust_cfa_offset -24",
                     "jmp rax",
                     ".cfi_endproc",
@@ -285,9 +288,11 @@ mod aarch64 {
                     "ldp x29, x30, [sp], #48",
                     "ret",
                     "2:",
+                    "ldr x0, [sp, #16]",
                     "bl {next}",
                     "mov x16, x0",
-                    "ldp x0, x1, [sp, #16]",
+                    "mov x0, x1",
+                    "ldr x1, [sp, #24]",
                     "ldr x2, [sp, #32]",
                     "ldp x29, x30, [sp], #48",
                     "br x16",

@@ -20,6 +20,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32};
 pub(crate) struct Chunk {
     base: AtomicU32,
     in_break: AtomicBool,
+    /// The granules that are in it; 0 once it was unmapped and may be another chunk.
+    all: AtomicU64,
     free: AtomicU64,
     dirty: AtomicU64,
 }
@@ -29,6 +31,8 @@ unsafe impl ZeroIsValid for Chunk {}
 
 static CHUNKS: Directory<Chunk, 1024, 1024> = Directory::new();
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Chunks that were unmapped.
+static VACANT: AtomicUsize = AtomicUsize::new(0);
 /// No chunk below this number has a free granule; a hint.
 static FIRST_FREE: AtomicUsize = AtomicUsize::new(0);
 /// Granules that are free and dirty.
@@ -47,16 +51,29 @@ pub(crate) struct Claim {
 /// Adds a chunk that starts at `base`, with the granules in `free` (clean ones) ready to be
 /// claimed; its number. Callers hold the growth lock. `None` out of memory.
 pub(crate) fn add(base: Granule, in_break: bool, free: u64) -> Option<u32> {
-    let number = COUNT.load(Ordering::Relaxed);
+    let count = COUNT.load(Ordering::Relaxed);
+    let vacant = if VACANT.load(Ordering::Relaxed) == 0 {
+        None
+    } else {
+        all(0).find(|(_, chunk)| chunk.all.load(Ordering::Relaxed) == 0)
+    };
+    let number = vacant.map_or(count, |(number, _)| number as usize);
     let chunk = CHUNKS.ensure(number)?;
+    chunk.all.store(free, Ordering::Relaxed);
     chunk.base.store(base.0, Ordering::Relaxed);
     chunk.in_break.store(in_break, Ordering::Relaxed);
     chunk.dirty.store(0, Ordering::Relaxed);
     regain(base, free);
     bit_run::release(&chunk.free, free);
-    // Release pairs with the Acquire of `all`.
-    COUNT.store(number + 1, Ordering::Release);
-    u32::try_from(number).ok()
+    if vacant.is_some() {
+        VACANT.fetch_sub(1, Ordering::Relaxed);
+    } else {
+        // Release pairs with the Acquire of `all`.
+        COUNT.store(count + 1, Ordering::Release);
+    }
+    let number = u32::try_from(number).ok()?;
+    lower_first_free(number);
+    Some(number)
 }
 
 /// Notes that granules which had been given back to the kernel are ours again.
@@ -249,6 +266,34 @@ pub(crate) fn withdraw_top(number: u32, end: u32) -> u32 {
     kept
 }
 
+/// Withdraws chunks outside the break of which all granules are free, for good, and passes each
+/// to `unmap(first, count)`; chunks for which that answers `false` stay. Callers hold the growth
+/// lock.
+pub(crate) fn withdraw_whole(mut unmap: impl FnMut(Granule, usize) -> bool) {
+    for (number, chunk) in all(0) {
+        let whole = chunk.all.load(Ordering::Relaxed);
+        if whole == 0 || chunk.in_break.load(Ordering::Relaxed) {
+            continue;
+        }
+        let claimed = chunk
+            .free
+            .compare_exchange(whole, 0, Ordering::Acquire, Ordering::Relaxed);
+        if claimed.is_err() {
+            continue;
+        }
+        let base = Granule(chunk.base.load(Ordering::Relaxed));
+        if unmap(base, whole.count_ones() as usize) {
+            let dirty = chunk.dirty.swap(0, Ordering::Relaxed) & whole;
+            DIRTY_GRANULES.fetch_sub(dirty.count_ones() as usize, Ordering::Relaxed);
+            chunk.all.store(0, Ordering::Relaxed);
+            VACANT.fetch_add(1, Ordering::Relaxed);
+        } else {
+            bit_run::release(&chunk.free, whole);
+            lower_first_free(number);
+        }
+    }
+}
+
 /// Undoes [`withdraw_top`] for the granules in `bits`, as dirty ones.
 pub(crate) fn return_withdrawn(number: u32, bits: u64) {
     if let Some(chunk) = CHUNKS.get(number as usize) {
@@ -275,6 +320,9 @@ pub(crate) fn distrust_clean() {
 pub(crate) fn for_each_span(mut each: impl FnMut(&'static Span)) {
     for (number, chunk) in all(0) {
         let base = Granule(chunk.base.load(Ordering::Relaxed));
+        if chunk.all.load(Ordering::Relaxed) == 0 {
+            continue;
+        }
         for offset in 0..CHUNK_GRANULES {
             // A short chunk is followed by granules that are another's.
             if let Some(record) = span::record(base.plus(offset))

@@ -137,7 +137,15 @@ pub(crate) fn purge_spans_to(target_bytes: usize) -> usize {
     purged_bytes().wrapping_sub(before)
 }
 
-/// A granule below which the program break was lowered is not ours any more.
+/// Unmaps the chunks that are free as a whole.
+pub(crate) fn unmap_free_chunks() {
+    let bytes = source::unmap_free_chunks(forget);
+    if bytes > 0 {
+        count_purged(bytes);
+    }
+}
+
+/// A granule that was given back to the kernel is not ours any more.
 fn forget(granule: Granule) {
     if let Some(record) = span::record(granule)
         && record.kind() != Kind::None

@@ -173,6 +173,24 @@ pub(crate) fn shrink_break(mut forget: impl FnMut(Granule)) -> usize {
     given_back
 }
 
+/// Unmaps the chunks from mmap in which nothing is in use; the bytes given back. `forget(granule)`
+/// is told of each granule that is no longer ours.
+pub(crate) fn unmap_free_chunks(mut forget: impl FnMut(Granule)) -> usize {
+    let _blocked = SignalsBlocked::new();
+    let _lock = BREAK.lock();
+    let mut given_back = 0;
+    chunk::withdraw_whole(|start, granules| {
+        (0..granules).for_each(|offset| forget(start.plus(offset)));
+        let unmapped = mapping::unmap(start.address(), granules * GRANULE_BYTES);
+        if unmapped {
+            given_back += granules * GRANULE_BYTES;
+        }
+        unmapped
+    });
+    MMAP_BYTES.fetch_sub(given_back, Ordering::Relaxed);
+    given_back
+}
+
 /// In a child after fork: whoever held the lock is no more. The break itself is asked afresh at
 /// each growth, so nothing else is to be repaired.
 pub(crate) fn reset_lock() {
