@@ -66,7 +66,7 @@ static inline void *churn_until_stopped(void *seed)
         churn_step(&random, 40 * KIB);
         if (i % 16 == 0)
             sched_yield();
-        if (i == 5000)
+        if (i == 2000)
             churn_warm++;
     }
     return NULL;

@@ -1,12 +1,12 @@
 /* expect: exit 0
-   modes: link static
-   Forty generations, each forked under churn: every one may abandon at most 1 MiB and what the
+   modes: link
+   Twelve generations, each forked under churn: every one may abandon at most 1 MiB and what the
    other threads had cached, which is less than the heap of the first. */
 #include "churn.h"
 #include "glebe.h"
 #include <sys/wait.h>
 
-enum { GENERATIONS = 40 };
+enum { GENERATIONS = 12 };
 
 static size_t heap_bytes(size_t generation)
 {
