@@ -55,7 +55,7 @@ fn python_passes_its_own_test_suite() {
     let mut command = stage.preloaded(&python);
     command
         .env("PYTHONMALLOC", "malloc")
-        .args(["-m", "test", "--quiet"])
+        .args(["-m", "test", "--quiet", "--verbose3"])
         .args(PYTHON_TESTS);
     let verdict = stage.output(&mut command);
     assert!(verdict.contains("Tests result: SUCCESS"), "{verdict}");
