@@ -1,5 +1,5 @@
 /* expect: exit 0
-   modes: link preload static
+   modes: preload static
    A handler that interrupts malloc and free at any instruction allocates, frees its own blocks and
    those of the code it interrupted, and returns; contents are checked on both sides. */
 #include "churn.h"
@@ -22,7 +22,7 @@ static void handle(int signal)
 
 static void *torment(void *target)
 {
-    while (handled < 6000) {
+    while (handled < 3000) {
         int before = handled;
         CHECK(pthread_kill(*(pthread_t *)target, SIGUSR1) == 0);
         while (handled == before)
