@@ -8,6 +8,7 @@
 //!   is freed from now on is issued again (`Slab::claim`);
 //! - stacks and inboxes, whose links lie in other pages than their heads, are forgotten;
 //! - free granules that were clean may have been written to: none is trusted to be zero;
+//! - the program break is not moved any more;
 //! - locks are reset.
 //!
 //! In the child of a program in which only the forking thread ever allocated nothing of this is
@@ -75,4 +76,5 @@ fn recover() {
     pool::abandon(own_caches);
     orphans::abandon();
     chunk::distrust_clean();
+    source::lose_break();
 }

@@ -10,7 +10,7 @@ use crate::config::{self, Source};
 use crate::os::futex::Mutex;
 use crate::os::process::SignalsBlocked;
 use crate::os::{mapping, program_break};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Granules by which the break grows at least, 1 MiB: a small program stays small, and a call
 /// of about a microsecond serves hundreds of thousands of blocks.
@@ -23,6 +23,8 @@ struct Break {
 }
 
 static BREAK: Mutex<Break> = Mutex::new(Break { end: 0 });
+/// Whether the program break is not to be moved any more: see [`lose_break`].
+static BREAK_LOST: AtomicBool = AtomicBool::new(false);
 static BREAK_BYTES: AtomicUsize = AtomicUsize::new(0);
 static MMAP_BYTES: AtomicUsize = AtomicUsize::new(0);
 
@@ -52,7 +54,11 @@ pub(crate) fn grow<T>(count: usize, mut retry: impl FnMut() -> Option<T>) -> Opt
     if let Some(served) = retry() {
         return Some(served);
     }
-    let source = config::source();
+    let source = if BREAK_LOST.load(Ordering::Relaxed) {
+        Source::Mmap
+    } else {
+        config::source()
+    };
     let grown = (source != Source::Mmap && grow_break(&mut program_break, count))
         || (source != Source::Break && grow_by_mmap(count));
     PEAK_BYTES.fetch_max(break_bytes() + mmap_bytes(), Ordering::Relaxed);
@@ -134,6 +140,9 @@ pub(crate) fn shrink_break(mut forget: impl FnMut(Granule)) -> usize {
     let Some(mut state) = BREAK.try_lock() else {
         return 0;
     };
+    if BREAK_LOST.load(Ordering::Relaxed) {
+        return 0;
+    }
     let mut given_back = 0;
     while state.end != 0 && program_break::current() == Some(state.end) {
         let end = state.end >> GRANULE_SHIFT;
@@ -191,8 +200,14 @@ pub(crate) fn unmap_free_chunks(mut forget: impl FnMut(Granule)) -> usize {
     given_back
 }
 
-/// In a child after fork: whoever held the lock is no more. The break itself is asked afresh at
-/// each growth, so nothing else is to be repaired.
+/// In a child after fork of a multi-threaded program. The kernel copies its own idea of the break
+/// before the mappings and libc's is in a page copied later: if another thread moved the break
+/// meanwhile the three differ, and the next move would leave a hole or unmap what is in use.
+pub(crate) fn lose_break() {
+    BREAK_LOST.store(true, Ordering::Relaxed);
+}
+
+/// In a child after fork: whoever held the lock is no more.
 pub(crate) fn reset_lock() {
     // SAFETY: the child has one thread, and it does not hold the lock.
     unsafe { BREAK.raw() }.reset();
