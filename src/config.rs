@@ -212,4 +212,28 @@ mod tests {
         assert_eq!(number(b"-1"), None);
         assert_eq!(number(b"99999999999999999999999"), None);
     }
+
+    #[test]
+    fn variables_set_their_options_and_others_change_nothing() {
+        for variable in [
+            "GLEBE_SOURCE=mmap",
+            "GLEBE_DIRTY_MIB=7",
+            "GLEBE_STATS=json",
+            "GLEBE_STATS_FILE=/some/where",
+            "GLEBE_LIBRARY=/the/launchers",
+            "GLEBE_DEEPBIND",
+            "NOT_GLEBE_DEEPBIND=keep",
+        ] {
+            let with_end = std::format!("{variable}\0").leak().as_bytes();
+            take_variable(&with_end[..variable.len()]);
+        }
+        assert_eq!((source(), dirty_bytes()), (Source::Mmap, 7 << 20));
+        assert_eq!(statistics(), Statistics::Json);
+        assert_eq!(statistics_file(), Some(c"/some/where"));
+        assert!(!keep_deepbind() && !purge_thread());
+        take_variable(b"GLEBE_SOURCE=auto");
+        assert_eq!(source(), Source::Auto);
+        set_dirty_bytes((1 << 20) + 1);
+        assert_eq!(dirty_bytes(), 2 << 20);
+    }
 }

@@ -155,3 +155,16 @@ impl core::fmt::Display for Text<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_is_shown_as_printable_ascii_and_cut() {
+        let shown = |text: &[u8]| std::format!("{}", Text(text));
+        assert_eq!(shown(b"GLEBE_X"), "GLEBE_X");
+        assert_eq!(shown(b"a b\n\x1b[31m\xc3\xa9"), "a?b??[31m??");
+        assert_eq!(shown(&[b'x'; 1000]), "x".repeat(64));
+    }
+}

@@ -79,7 +79,7 @@ mod large {
     pub(crate) mod kept_mappings;
 }
 
-use base::address::Granule;
+use base::address::{CHUNK_GRANULES, Granule};
 use base::atomic::{AtomicU64, Ordering, model};
 use base::bit_run;
 use base::chain_stack::ChainStack;
@@ -227,12 +227,17 @@ fn claimed_bits_have_one_claimer_and_are_released_with_what_was_written() {
 /// Far from the granules with records.
 const BASE: Granule = Granule(1 << 20);
 
+/// Where a granule's contents stand: those of a later chunk after its first.
+fn place(granule: Granule) -> usize {
+    let distance = (granule.0 - BASE.0) as usize;
+    distance / CHUNK_GRANULES + distance % CHUNK_GRANULES
+}
+
 /// Claims a granule, checks that a clean one is zero, writes to it and releases it.
 fn use_a_granule(contents: &Things<u8>) {
     if let Some(claim) = chunk::claim(1) {
-        let number = (claim.start.0 - BASE.0) as usize;
-        assert!(!claim.clean || contents.get(number) == 0);
-        contents.set(number, 1);
+        assert!(!claim.clean || contents.get(place(claim.start)) == 0);
+        contents.set(place(claim.start), 1);
         chunk::release(claim.chunk, claim.start, 1);
     }
 }
@@ -244,8 +249,7 @@ fn granules_that_are_told_to_be_clean_are_zero() {
         chunk::add(BASE, false, 0b11).expect("room for a chunk");
         use_a_granule(&contents);
         let zero = |contents: &Things<u8>, start: Granule, count: usize| {
-            let first = (start.0 - BASE.0) as usize;
-            (first..first + count).for_each(|number| contents.set(number, 0));
+            (0..count).for_each(|offset| contents.set(place(start.plus(offset)), 0));
             true
         };
         let purger = {
@@ -267,7 +271,7 @@ fn granules_that_are_told_to_be_clean_are_zero() {
 fn a_granule_freed_while_the_hint_is_raised_is_found() {
     model(3, || {
         chunk::add(BASE, false, 1).expect("room for a chunk");
-        chunk::add(BASE.plus(64), false, 1).expect("room for a chunk");
+        chunk::add(BASE.plus(CHUNK_GRANULES), false, 1).expect("room for a chunk");
         let first = chunk::claim(1).expect("it is free");
         let freer = thread::spawn(move || chunk::release(first.chunk, first.start, 1));
         let second = chunk::claim(1).expect("one is always free");
@@ -302,6 +306,35 @@ fn granules_withdrawn_from_the_top_are_nobody_elses() {
         user.join().expect("the user ends");
         assert!(chunk::claim(3).is_some());
         assert_eq!(chunk::dirty_granules(), 0);
+    });
+}
+
+#[test]
+fn a_chunk_withdrawn_whole_was_nobodys_and_its_number_serves_again() {
+    model(3, || {
+        let contents = Things::new(2, 0);
+        chunk::add(BASE, false, 1).expect("room for a chunk");
+        use_a_granule(&contents);
+        let user = {
+            let contents = contents.clone();
+            thread::spawn(move || use_a_granule(&contents))
+        };
+        let mut withdrawn = false;
+        chunk::withdraw_whole(|start, _| {
+            contents.set(place(start), 2);
+            withdrawn = true;
+            true
+        });
+        if withdrawn {
+            assert_eq!(chunk::add(BASE.plus(CHUNK_GRANULES), false, 1), Some(0));
+        }
+        user.join().expect("the user ends");
+        let mut claims = 0;
+        while let Some(claim) = chunk::claim(1) {
+            assert!(!claim.clean || contents.get(place(claim.start)) == 0);
+            claims += 1;
+        }
+        assert_eq!((claims, chunk::dirty_granules()), (1, 0));
     });
 }
 

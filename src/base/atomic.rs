@@ -2,4 +2,6 @@
 //! of this name whose types become loom's inside of a model, so those sources name nothing but
 //! this.
 
-pub(crate) use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};

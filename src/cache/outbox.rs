@@ -78,3 +78,92 @@ impl Outbox {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicUsize;
+    use std::vec::Vec;
+
+    fn empty() -> Outbox {
+        Outbox {
+            chains: [const { Cell::new(Chain::EMPTY) }; CHAINS],
+        }
+    }
+
+    /// Free blocks of 16 bytes.
+    fn blocks(count: usize) -> Vec<Block> {
+        let memory: Vec<[AtomicUsize; 2]> = (0..count).map(|_| Default::default()).collect();
+        // SAFETY: the memory is never freed.
+        memory
+            .leak()
+            .iter()
+            .map(|it| unsafe { Block::at(it.as_ptr() as usize) })
+            .collect()
+    }
+
+    fn addresses(chain: &Chain) -> Vec<usize> {
+        let mut all = Vec::new();
+        let mut next = chain.head;
+        while next != 0 {
+            all.push(next);
+            // SAFETY: a chain links blocks.
+            next = unsafe { Block::at(next) }.link();
+        }
+        assert_eq!(all.last(), Some(&chain.tail));
+        all
+    }
+
+    #[test]
+    fn a_chain_leaves_when_it_has_64_blocks_with_the_last_first() {
+        let outbox = empty();
+        let blocks = blocks(64);
+        let mut sent: Vec<_> = blocks
+            .iter()
+            .filter_map(|block| outbox.add(0x1000, *block, 16))
+            .collect();
+        let chain = sent.pop().expect("the 64th block fills it");
+        assert!(sent.is_empty() && outbox.take().is_none());
+        assert_eq!(chain.owner, 0x1000);
+        assert!(
+            addresses(&chain)
+                .into_iter()
+                .eq(blocks.iter().rev().map(|it| it.address()))
+        );
+    }
+
+    #[test]
+    fn a_chain_leaves_when_it_has_32_kib() {
+        let outbox = empty();
+        let blocks = blocks(3);
+        assert!(outbox.add(0x1000, blocks[0], 16 << 10).is_none());
+        assert_eq!(
+            addresses(&outbox.add(0x1000, blocks[1], 16 << 10).expect("full")).len(),
+            2
+        );
+        assert_eq!(
+            addresses(&outbox.add(0x1000, blocks[2], 32 << 10).expect("full")).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn owners_in_one_place_displace_each_other_and_others_wait_side_by_side() {
+        let outbox = empty();
+        let blocks = blocks(3);
+        let same_place = 0x1000 + 0x1000 * CHAINS;
+        assert!(outbox.add(0x1000, blocks[0], 16).is_none());
+        assert!(outbox.add(0x2000, blocks[1], 16).is_none());
+        let displaced = outbox
+            .add(same_place, blocks[2], 16)
+            .expect("another owner's");
+        assert_eq!(
+            (displaced.owner, addresses(&displaced)),
+            (0x1000, [blocks[0].address()].into())
+        );
+        let waiting: Vec<_> = core::iter::from_fn(|| outbox.take())
+            .map(|chain| chain.owner)
+            .collect();
+        assert_eq!(waiting, [same_place, 0x2000]);
+    }
+}

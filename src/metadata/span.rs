@@ -216,3 +216,58 @@ impl Span {
         self.free.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record in the part of the table that the test has for itself.
+    fn set(granule: u32, kind: Kind, distance: u32) {
+        let record = ensure_record(Granule(granule)).expect("memory for the table");
+        record.distance.store(distance, Ordering::Relaxed);
+        record.set_kind(kind);
+    }
+
+    fn start_of(found: Option<Place>) -> Option<u32> {
+        found.map(|place| place.start.0)
+    }
+
+    #[test]
+    fn a_tail_leads_to_the_start_of_its_span() {
+        const SLAB: u32 = 1 << 28;
+        set(SLAB, Kind::Slab, 0);
+        set(SLAB + 1, Kind::Tail, 1);
+        set(SLAB + 2, Kind::Tail, 2);
+        for granule in SLAB..SLAB + 3 {
+            let address = Granule(granule).address() + 12_345;
+            assert_eq!(start_of(place_of(address)), Some(SLAB));
+            assert_eq!(start_of(containing(address)), Some(SLAB));
+        }
+        let behind = Granule(SLAB + 3).address();
+        assert_eq!(start_of(place_of(behind)), None);
+        assert_eq!(start_of(containing(behind)), None, "a slab ends the search");
+        assert_eq!(start_of(containing(ADDRESS_LIMIT)), None);
+    }
+
+    #[test]
+    fn a_large_object_is_found_from_any_granule_of_it() {
+        // Across three blocks of the table, of which the middle one is never mapped.
+        const LARGE: u32 = (1 << 29) - 5;
+        const GRANULES: u32 = 2 * RECORDS_PER_BLOCK as u32 + 10;
+        set(LARGE, Kind::Large, GRANULES);
+        // Old starts amid it and behind it.
+        set(LARGE + 2, Kind::Released, 3);
+        set(LARGE + GRANULES, Kind::Released, 3);
+        for distance in [0, 1, 2, 3, 7, RECORDS_PER_BLOCK as u32, GRANULES - 1] {
+            let address = Granule(LARGE + distance).address() + 1;
+            assert_eq!(
+                start_of(containing(address)),
+                Some(LARGE),
+                "{distance} granules in"
+            );
+        }
+        let behind = Granule(LARGE + GRANULES).address();
+        assert_eq!(start_of(containing(behind)), None);
+        assert_eq!(start_of(place_of(behind)), Some(LARGE + GRANULES));
+    }
+}

@@ -10,11 +10,10 @@
 //! its snapshot in between loses at most the span in flight.
 
 use crate::base::address::{CHUNK_GRANULES, Granule};
-use crate::base::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use crate::base::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::base::bit_run;
 use crate::metadata::directory::{Directory, ZeroIsValid};
 use crate::metadata::span::{self, Kind, Span};
-use core::sync::atomic::{AtomicBool, AtomicU32};
 
 /// See the module.
 pub(crate) struct Chunk {
@@ -332,5 +331,149 @@ pub(crate) fn for_each_span(mut each: impl FnMut(&'static Span)) {
                 each(record);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::sync::{Mutex, MutexGuard};
+    use std::vec::Vec;
+
+    /// Keeps the other tests waiting, and leaves them no free granule.
+    struct Alone(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+    impl Alone {
+        fn new() -> Alone {
+            static ALONE: Mutex<()> = Mutex::new(());
+            Alone(ALONE.lock().unwrap_or_else(|failed| failed.into_inner()))
+        }
+    }
+
+    impl Drop for Alone {
+        fn drop(&mut self) {
+            while claim(1).is_some() {}
+        }
+    }
+
+    /// A chunk with `granules` free ones and a base of its own, in memory that does not exist.
+    fn new_chunk(in_break: bool, granules: u32) -> (u32, Granule) {
+        static NEXT: AtomicUsize = AtomicUsize::new(1 << 24);
+        let base = NEXT.fetch_add(CHUNK_GRANULES, Ordering::Relaxed);
+        let base = Granule(u32::try_from(base).expect("31 bits"));
+        let number = add(base, in_break, bit_run::mask(0, granules)).expect("room");
+        (number, base)
+    }
+
+    fn claim_at(granules: u32) -> Option<(Granule, bool)> {
+        claim(granules).map(|claim| (claim.start, claim.clean))
+    }
+
+    #[test]
+    fn claims_prefer_dirty_granules_and_tell_clean_ones() {
+        let _alone = Alone::new();
+        let (number, base) = new_chunk(false, 8);
+        assert_eq!(claim_at(2), Some((base, true)));
+        assert_eq!(claim_at(2), Some((base.plus(2), true)));
+        release(number, base.plus(2), 2);
+        assert_eq!(
+            claim_at(3),
+            Some((base.plus(2), false)),
+            "the lowest, dirty in part"
+        );
+        release(number, base.plus(2), 1);
+        release(number, base, 1);
+        assert_eq!(dirty_granules(), 2);
+        assert_eq!(
+            claim_at(2),
+            Some((base.plus(5), true)),
+            "the dirty ones do not adjoin"
+        );
+        assert_eq!(claim_at(1), Some((base, false)));
+        assert_eq!(claim_at(2), None);
+        assert_eq!(dirty_granules(), 1);
+    }
+
+    #[test]
+    fn purge_cleans_what_is_discarded_and_stops_at_its_target() {
+        let _alone = Alone::new();
+        let (low, low_base) = new_chunk(false, 4);
+        let (high, high_base) = new_chunk(true, 4);
+        for (number, base) in [(low, low_base), (high, high_base)] {
+            assert_eq!(claim_at(4), Some((base, true)));
+            release(number, base, 1);
+            release(number, base.plus(2), 2);
+        }
+        let mut runs = Vec::new();
+        purge(4, |start, count, in_break| {
+            runs.push((start, count, in_break));
+            count == 2
+        });
+        assert_eq!(runs, [(high_base.plus(2), 2, true), (high_base, 1, true)]);
+        assert_eq!(dirty_granules(), 4, "one run could not be discarded");
+        purge(0, |_, _, _| true);
+        assert_eq!(dirty_granules(), 0);
+        assert_eq!(claim_at(2), Some((low_base.plus(2), true)));
+    }
+
+    #[test]
+    fn the_top_of_a_chunk_can_be_withdrawn_and_regained() {
+        let _alone = Alone::new();
+        let (number, base) = new_chunk(true, 6);
+        assert_eq!(find_in_break(base), Some(number));
+        assert_eq!(claim_at(4), Some((base, true)));
+        assert_eq!(withdraw_top(number, 6), 2);
+        assert_eq!(withdraw_top(number, 4), 0, "what lies below is in use");
+        release(number, base.plus(3), 1);
+        assert_eq!((withdraw_top(number, 4), dirty_granules()), (1, 0));
+        return_withdrawn(number, bit_run::mask(3, 1));
+        extend(number, bit_run::mask(4, 2));
+        assert_eq!(
+            dirty_granules(),
+            1,
+            "what was withdrawn in vain is dirty, what is new is not"
+        );
+        assert_eq!(claim_at(1), Some((base.plus(3), false)));
+        assert_eq!(claim_at(2), Some((base.plus(4), true)));
+    }
+
+    #[test]
+    fn only_free_chunks_outside_the_break_are_withdrawn_whole_and_their_numbers_used_again() {
+        let _alone = Alone::new();
+        let (whole, whole_base) = new_chunk(false, 3);
+        let (in_use, in_use_base) = new_chunk(false, 3);
+        new_chunk(true, 3);
+        let (kept, kept_base) = new_chunk(false, 3);
+        assert_eq!(claim_at(3), Some((whole_base, true)));
+        assert_eq!(claim_at(1), Some((in_use_base, true)));
+        release(whole, whole_base, 3);
+        let mut asked = BTreeSet::new();
+        withdraw_whole(|start, granules| {
+            asked.insert((start, granules));
+            start == whole_base
+        });
+        assert_eq!(asked, [(whole_base, 3), (kept_base, 3)].into());
+        assert_eq!(dirty_granules(), 0);
+        let starts: BTreeSet<_> = core::iter::from_fn(|| claim_at(1))
+            .map(|(it, _)| it)
+            .collect();
+        assert_eq!(starts.len(), 2 + 3 + 3);
+        assert!(!starts.contains(&whole_base));
+        release(kept, kept_base, 1);
+        release(in_use, in_use_base, 1);
+        let (again, again_base) = new_chunk(false, 2);
+        assert_eq!(again, whole);
+        assert_eq!(claim_at(2), Some((again_base, true)));
+    }
+
+    #[test]
+    fn after_a_fork_no_free_granule_is_taken_for_clean() {
+        let _alone = Alone::new();
+        let (_, base) = new_chunk(false, 5);
+        assert_eq!(claim_at(2), Some((base, true)));
+        distrust_clean();
+        assert_eq!(dirty_granules(), 3);
+        assert_eq!(claim_at(3), Some((base.plus(2), false)));
     }
 }

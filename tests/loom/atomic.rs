@@ -1,9 +1,9 @@
-//! Atomics that are loom's inside of a model and core's outside. They have core's layout and a
-//! const `new`, so that statics and zeroed memory hold them: a model has a twin of each, found by
-//! its address, that starts with the value that stands there.
+//! Atomics that are loom's inside of a model and core's outside. They have a const `new` and are
+//! valid when all zero, so that statics and zeroed memory hold them: each run of a model has a twin
+//! of its own of each, found by its address, that starts as new.
 //!
-//! A twin must be made before threads that share it are: whoever writes a model touches what it
-//! is about first.
+//! A twin must be made before the threads that share it are: a model first touches what it is
+//! about.
 
 use std::cell::Cell;
 
@@ -36,12 +36,14 @@ pub(crate) fn fence(order: Ordering) {
 macro_rules! twins {
     ($($name:ident: $value:ty;)*) => {$(
         #[derive(Debug)]
-        #[repr(transparent)]
-        pub(crate) struct $name(core::sync::atomic::$name);
+        pub(crate) struct $name {
+            first: $value,
+            outside: core::sync::atomic::$name,
+        }
 
         impl $name {
-            pub(crate) const fn new(value: $value) -> Self {
-                Self(core::sync::atomic::$name::new(value))
+            pub(crate) const fn new(first: $value) -> Self {
+                Self { first, outside: core::sync::atomic::$name::new(first) }
             }
 
             fn twin(&self) -> Option<&'static loom::sync::atomic::$name> {
@@ -53,13 +55,13 @@ macro_rules! twins {
                 IN_MODEL.get().then(|| {
                     let mut twins = TWINS.lock().expect("no model panics in here");
                     *twins.entry(core::ptr::from_ref(self) as usize).or_insert_with(|| {
-                        Box::leak(Box::new(Twin::new(self.0.load(Ordering::Relaxed))))
+                        Box::leak(Box::new(Twin::new(self.first)))
                     })
                 })
             }
         }
 
-        operations! { $name, $value;
+        operations! { $name;
             load(order: Ordering) -> $value;
             store(value: $value, order: Ordering) -> ();
             swap(value: $value, order: Ordering) -> $value;
@@ -67,23 +69,20 @@ macro_rules! twins {
                 -> Result<$value, $value>;
             compare_exchange_weak(old: $value, new: $value, done: Ordering, failed: Ordering)
                 -> Result<$value, $value>;
-            fetch_add(value: $value, order: Ordering) -> $value;
-            fetch_sub(value: $value, order: Ordering) -> $value;
             fetch_and(value: $value, order: Ordering) -> $value;
             fetch_or(value: $value, order: Ordering) -> $value;
-            fetch_min(value: $value, order: Ordering) -> $value;
         }
     )*};
 }
 
 macro_rules! operations {
-    ($name:ident, $value:ty;
+    ($name:ident;
         $($operation:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         impl $name {$(
             pub(crate) fn $operation(&self, $($argument: $type),*) -> $result {
                 match self.twin() {
                     Some(twin) => twin.$operation($($argument),*),
-                    None => self.0.$operation($($argument),*),
+                    None => self.outside.$operation($($argument),*),
                 }
             }
         )*}
@@ -91,6 +90,14 @@ macro_rules! operations {
 }
 
 twins! {
+    AtomicBool: bool;
+    AtomicU32: u32;
     AtomicU64: u64;
     AtomicUsize: usize;
+}
+
+operations! { AtomicUsize;
+    fetch_add(value: usize, order: Ordering) -> usize;
+    fetch_sub(value: usize, order: Ordering) -> usize;
+    fetch_min(value: usize, order: Ordering) -> usize;
 }
