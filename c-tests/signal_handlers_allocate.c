@@ -22,7 +22,7 @@ static void handle(int signal)
 
 static void *torment(void *target)
 {
-    while (handled < 3000) {
+    while (handled < 2000) {
         int before = handled;
         CHECK(pthread_kill(*(pthread_t *)target, SIGUSR1) == 0);
         while (handled == before)
