@@ -8,6 +8,8 @@ use core::ffi::{c_int, c_void};
 macro_rules! take_over {
     ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $door:ident;)*) => {
         $(
+            /// # Safety
+            /// As the door's.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
                 #[allow(unused_unsafe, reason = "some doors are safe")]

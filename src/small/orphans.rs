@@ -38,7 +38,9 @@ pub(crate) fn adopt(class: SizeClass, owner: usize) -> Option<Slab> {
             start,
             span: span::record(start)?,
         };
-        slab.span.queued.store(0, Ordering::Release);
+        // A swap, so that of this and the swap in `give` one sees the other: either the slab is
+        // pushed again or its new state is seen here.
+        slab.span.queued.swap(0, Ordering::AcqRel);
         if slab.span.kind() != Kind::Slab || !slab.claim(UNOWNED, owner) {
             continue;
         }
