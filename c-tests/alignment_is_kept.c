@@ -2,7 +2,6 @@
    modes: link preload static
    Alignments of 1 byte to 1 GiB for sizes from 0 to some MiB, on every door that takes one. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

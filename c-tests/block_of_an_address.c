@@ -3,7 +3,6 @@
    glebe_owns, glebe_block_start and glebe_block_size for the start, the inside and the outside. */
 #include "check.h"
 #include "glebe.h"
-#include <malloc.h>
 
 static void check_address(char *block, size_t usable, char *address)
 {

@@ -4,7 +4,6 @@
    under: GLEBE_SOURCE=auto
    Small blocks lie in the program break, which shrinks when its top is free. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

@@ -5,7 +5,6 @@
    under: GLEBE_PURGE_DELAY_MS=0 GLEBE_DIRTY_MIB=0
    Dirty memory of every kind comes back zero, also where the kernel did not take it. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

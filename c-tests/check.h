@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,6 +42,13 @@ static inline size_t resident_bytes(void)
         skip("no /proc/self/statm");
     CHECK(read(file, text, sizeof text - 1) > 0 && close(file) == 0);
     return strtoull(strchr(text, ' '), NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The same once everything has been given back that may be: what is kept for speed is no leak. */
+static inline size_t resident_after_trim(void)
+{
+    malloc_trim(0);
+    return resident_bytes();
 }
 
 /* A number that the run's environment gives, or `otherwise`. */

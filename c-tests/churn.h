@@ -1,7 +1,6 @@
 /* Threads that allocate, resize and free with a check of every block's contents, and share blocks
    through slots: whoever takes a block out of a slot may check and free it. */
 #include "check.h"
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>

@@ -5,7 +5,6 @@
    The module then uses libc's malloc; its blocks are foreign here and go back there. */
 #include "check.h"
 #include <dlfcn.h>
-#include <malloc.h>
 
 int main(void)
 {

@@ -4,7 +4,6 @@
    Blocks of glibc's malloc, from before we were loaded or from libc itself. */
 #include "check.h"
 #include <dlfcn.h>
-#include <malloc.h>
 
 int main(void)
 {

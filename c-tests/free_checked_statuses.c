@@ -3,7 +3,6 @@
    Blocks of every kind: live, inside, freed, not ours. */
 #include "check.h"
 #include "glebe.h"
-#include <malloc.h>
 #include <sys/mman.h>
 
 static char array[4096];

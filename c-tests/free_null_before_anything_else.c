@@ -2,7 +2,6 @@
    modes: link preload static
    The functions in .preinit_array run before every constructor. */
 #include "check.h"
-#include <malloc.h>
 
 static void *early;
 

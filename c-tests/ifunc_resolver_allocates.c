@@ -6,7 +6,6 @@
    under: LD_BIND_NOW=1 GLEBE_SOURCE=mmap
    What the resolver got is whole, can be resized and freed, and no size class was harmed. */
 #include "check.h"
-#include <malloc.h>
 
 extern int call_chosen(void);
 extern void **blocks_from_resolver(void);

@@ -5,7 +5,6 @@
    Growth of large blocks to 1 GiB and back keeps the contents, and where the block moves the place
    within its huge page, so that the kernel can move page tables instead of pages. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

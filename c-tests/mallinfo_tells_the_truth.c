@@ -2,7 +2,6 @@
    modes: link preload static
    flags: -Wno-deprecated-declarations */
 #include "check.h"
-#include <malloc.h>
 
 enum { COUNT = 4096 };
 

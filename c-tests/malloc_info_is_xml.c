@@ -2,7 +2,6 @@
    modes: link preload static
    Well formed, in glibc's shape, with figures that follow the heap. */
 #include "check.h"
-#include <malloc.h>
 
 static char text[65536];
 

@@ -1,7 +1,6 @@
 /* expect: exit 0 "large live blocks" "1"
    modes: link preload static */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

@@ -5,7 +5,6 @@
    under: GLEBE_SOURCE=break
    And says whether it did: at once after a trim there is nothing left to give. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

@@ -2,7 +2,6 @@
    modes: link preload static
    A key without a meaning here answers 0, one with a meaning 1; allocation goes on either way. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

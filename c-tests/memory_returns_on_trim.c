@@ -9,7 +9,6 @@
    under: SIZE=3000 LIVE=16 GLEBE_SOURCE=mmap
    Right after malloc_trim. */
 #include "peak.h"
-#include <malloc.h>
 
 int main(void)
 {

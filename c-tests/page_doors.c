@@ -2,7 +2,6 @@
    modes: link preload static
    valloc aligns to the page; pvalloc also rounds the size up to it. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

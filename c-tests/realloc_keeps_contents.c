@@ -5,7 +5,6 @@
    under: GLEBE_SOURCE=mmap
    Growth and shrinkage between every pair of kinds: small, medium, large, aligned. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

@@ -2,7 +2,6 @@
    modes: link preload static
    Producers hand filled blocks of all sizes to consumers, who check and free them. */
 #include "check.h"
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>

@@ -3,7 +3,6 @@
    Every door on a thread with the smallest stack there is, and in a handler on a 4 KiB one. */
 #include "check.h"
 #include <limits.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 

@@ -2,7 +2,6 @@
    modes: link static */
 #include "check.h"
 #include "glebe.h"
-#include <malloc.h>
 
 static glebe_statistics now(void)
 {

@@ -3,7 +3,6 @@
    errno is 0 when main starts, whatever constructors allocated, and no call that succeeds sets it:
    programs do test errno after loops that allocate. */
 #include "check.h"
-#include <malloc.h>
 
 __attribute__((constructor)) static void constructed(void)
 {

@@ -2,7 +2,6 @@
    modes: link preload static
    Every C door, for sizes above PTRDIFF_MAX and for products that overflow. */
 #include "check.h"
-#include <malloc.h>
 
 #define REFUSES(call) (errno = 0, CHECK((call) == NULL), CHECK(errno == ENOMEM))
 

@@ -1,7 +1,6 @@
 /* expect: abort "fatal: malloc_usable_size inside a block: ptr=0x"
    modes: link preload static */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {

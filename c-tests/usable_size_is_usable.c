@@ -3,7 +3,6 @@
    Every byte of the usable size, with neighbours that would show an overlap; size classes step by
    at most 12.5 %. */
 #include "check.h"
-#include <malloc.h>
 
 int main(void)
 {
