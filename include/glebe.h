@@ -69,7 +69,9 @@ typedef enum glebe_free_status {
 
 /* Frees `block` and says whether it could. ALREADY_FREE is exact until the
  * block is issued again, also while it waits in a thread's cache and when
- * another thread freed it, provided nobody wrote to it after it was freed. */
+ * another thread freed it, provided nobody wrote to it after it was freed.
+ * Of two threads that free one block at the same instant both may be told
+ * SUCCESS. */
 glebe_free_status glebe_free_checked(void *block);
 
 /* ---- questions about an address ------------------------------------------ */

@@ -8,7 +8,7 @@ use crate::base::address::{
 use crate::base::bit_run;
 use crate::config::{self, Source};
 use crate::os::futex::Mutex;
-use crate::os::process::SignalsBlocked;
+use crate::os::process::{SignalsBlocked, page_bytes};
 use crate::os::{mapping, program_break};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -85,6 +85,11 @@ fn grow_break(state: &mut Break, count: usize) -> bool {
     };
     let bytes = start - now + granules * GRANULE_BYTES;
     if !program_break::grow(now, bytes) {
+        return false;
+    }
+    if !mapping::is_mapped(now + bytes - page_bytes(), page_bytes()) {
+        // A filter that refuses brk(2) looks like success to sbrk(3).
+        lose_break();
         return false;
     }
     state.end = now + bytes;
@@ -200,8 +205,11 @@ pub(crate) fn unmap_free_chunks(mut forget: impl FnMut(Granule)) -> usize {
     given_back
 }
 
-/// In a child after fork of a multi-threaded program. The kernel copies its own idea of the break
-/// before the mappings and libc's is in a page copied later: if another thread moved the break
+/// The program break is not moved any more; the page heap grows by mmap, whatever
+/// `GLEBE_SOURCE` says.
+///
+/// In a child after fork of a multi-threaded program the kernel copied its own idea of the break
+/// before the mappings, and libc's is in a page copied later: if another thread moved the break
 /// meanwhile the three differ, and the next move would leave a hole or unmap what is in use.
 pub(crate) fn lose_break() {
     BREAK_LOST.store(true, Ordering::Relaxed);
