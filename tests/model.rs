@@ -71,7 +71,7 @@ fn run_alone(mix: &Mix, count: usize) {
 
 #[test]
 fn small_blocks_agree_with_the_shadow_heap() {
-    run_alone(&Mix::SMALL, 150_000);
+    run_alone(&Mix::SMALL, 100_000);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn blocks_of_ended_threads_live_on_with_their_heirs() {
 
 #[test]
 fn small_blocks_change_threads_and_come_home() {
-    run_waves(&Mix::SMALL, 4, 4, 15_000);
+    run_waves(&Mix::SMALL, 4, 4, 8_000);
 }
 
 #[test]
