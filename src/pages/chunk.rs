@@ -287,6 +287,7 @@ pub(crate) fn withdraw_whole(mut unmap: impl FnMut(Granule, usize) -> bool) {
             chunk.all.store(0, Ordering::Relaxed);
             VACANT.fetch_add(1, Ordering::Relaxed);
         } else {
+            regain(base, whole);
             bit_run::release(&chunk.free, whole);
             lower_first_free(number);
         }
@@ -298,6 +299,7 @@ pub(crate) fn return_withdrawn(number: u32, bits: u64) {
     if let Some(chunk) = CHUNKS.get(number as usize) {
         chunk.dirty.fetch_or(bits, Ordering::Relaxed);
         DIRTY_GRANULES.fetch_add(bits.count_ones() as usize, Ordering::Relaxed);
+        regain(Granule(chunk.base.load(Ordering::Relaxed)), bits);
         bit_run::release(&chunk.free, bits);
     }
 }

@@ -171,14 +171,15 @@ pub(crate) fn shrink_break(mut forget: impl FnMut(Granule)) -> usize {
             );
             bit_run::mask(start, count)
         };
+        // Forgotten first: once the break is lower, the range may become another's.
+        for offset in 0..granules {
+            #[expect(clippy::cast_possible_truncation, reason = "granules are 31 bits")]
+            forget(Granule(((new_end >> GRANULE_SHIFT) + offset) as u32));
+        }
         if !program_break::shrink(state.end, new_end) {
             // Not moved: the granules are ours as before, and as good as dirty.
             chunk::return_withdrawn(number, bits);
             break;
-        }
-        for offset in 0..granules {
-            #[expect(clippy::cast_possible_truncation, reason = "granules are 31 bits")]
-            forget(Granule(((new_end >> GRANULE_SHIFT) + offset) as u32));
         }
         state.end = new_end;
         given_back += granules * GRANULE_BYTES;
