@@ -212,9 +212,7 @@ impl ThreadCache {
 
     /// A slab of `class` with room: a partial one, an orphan, a new one.
     fn next_slab(&self, class: SizeClass) -> Option<Slab> {
-        if !self.inbox_is_empty() {
-            self.drain_inbox();
-        }
+        self.receive();
         if let Some(slab) = self.first_partial(class) {
             self.unlink_partial(slab);
             return Some(slab);
@@ -397,6 +395,13 @@ impl ThreadCache {
     /// Brings home what other threads freed of our slabs.
     fn drain_inbox(&self) {
         self.reroute(self.inbox.0.take_all());
+    }
+
+    /// As `drain_inbox`, on slow paths of free: a thread that never allocates has no other.
+    pub(crate) fn receive(&self) {
+        if !self.inbox_is_empty() {
+            self.drain_inbox();
+        }
     }
 
     /// Routes what arrived at a cache that nobody uses.

@@ -191,7 +191,10 @@ fn free_found(place: Place, block: Option<Block>) {
     match block {
         Some(block) => {
             // Without a cache to be had the block is lost, and the program goes on.
-            with_cache(|cache| cache.free(Slab::at(place), block));
+            with_cache(|cache| {
+                cache.free(Slab::at(place), block);
+                cache.receive();
+            });
         }
         None => {
             match place.span.kind() {
