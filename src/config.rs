@@ -78,23 +78,39 @@ static OPTIONS: [(&str, Values); 8] = [
 /// Variables with our prefix that are not the library's.
 const FOR_THE_LAUNCHER: [&str; 1] = ["GLEBE_LIBRARY"];
 
-/// A path from the environment, which lives as long as the process.
+/// Longest path, with its NUL: the kernel's PATH_MAX.
+const PATH_BYTES: usize = 4096;
+
+/// A copy of a path: programs that set their title (nginx, PostgreSQL) write over the environment
+/// that they were started with.
 pub(crate) struct PathOption {
-    text: AtomicUsize,
+    bytes: [AtomicU8; PATH_BYTES],
 }
 
 impl PathOption {
     const fn new() -> PathOption {
         PathOption {
-            text: AtomicUsize::new(0),
+            bytes: [const { AtomicU8::new(0) }; PATH_BYTES],
         }
     }
 
+    /// Copies `path`; `false` where it is too long.
+    fn set(&self, path: &[u8]) -> bool {
+        if path.len() >= PATH_BYTES {
+            return false;
+        }
+        for (place, &byte) in self.bytes.iter().zip(path) {
+            place.store(byte, Ordering::Relaxed);
+        }
+        true
+    }
+
     /// The path, if one was given.
-    pub(crate) fn get(&self) -> Option<&'static core::ffi::CStr> {
-        let text = self.text.load(Ordering::Relaxed) as *const core::ffi::c_char;
-        // SAFETY: set only to the value part of an environment string, which ends in NUL.
-        (!text.is_null()).then(|| unsafe { core::ffi::CStr::from_ptr(text) })
+    pub(crate) fn get(&self) -> Option<&core::ffi::CStr> {
+        // SAFETY: an AtomicU8 is a byte, and nobody stores after start-up; the last one is 0.
+        let bytes = unsafe { &*self.bytes.as_ptr().cast::<[u8; PATH_BYTES]>() };
+        let path = core::ffi::CStr::from_bytes_until_nul(bytes).ok()?;
+        (!path.is_empty()).then_some(path)
     }
 }
 
@@ -128,7 +144,11 @@ pub(crate) fn take_variable(variable: &'static [u8]) {
             Some(number) if number <= *most => place.store(number, Ordering::Relaxed),
             _ => report::bad_option_number(name, value, *most),
         },
-        Values::Path(place) => place.text.store(value.as_ptr() as usize, Ordering::Relaxed),
+        Values::Path(place) => {
+            if !place.set(value) {
+                report::bad_option_path(name, PATH_BYTES - 1);
+            }
+        }
     }
 }
 

@@ -125,6 +125,18 @@ pub(crate) fn bad_option_number(name: &[u8], value: &[u8], most: usize) {
     );
 }
 
+/// A path that an option does not accept.
+#[cold]
+pub(crate) fn bad_option_path(name: &[u8], most: usize) {
+    line(
+        Severity::Warning,
+        format_args!(
+            "{} is longer than {most} bytes; using the default",
+            Text(name)
+        ),
+    );
+}
+
 /// The file of `GLEBE_STATS_FILE` cannot be written.
 #[cold]
 pub(crate) fn statistics_not_written() {
