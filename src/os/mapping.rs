@@ -138,10 +138,12 @@ pub(crate) fn discard(address: usize, bytes: usize, remappable: bool) -> bool {
 pub(crate) fn is_mapped(address: usize, bytes: usize) -> bool {
     let page = page_bytes();
     (0..bytes).step_by(page).any(|offset| {
-        // SAFETY: msync with MS_ASYNC changes nothing; it answers ENOMEM where nothing is mapped.
+        let mut resident = 0u8;
+        let at = (address + offset) as *mut c_void;
+        // SAFETY: mincore reads nothing there and writes one byte to `resident` for the one page;
+        // it answers ENOMEM where nothing is mapped.
         unsafe {
-            libc::msync((address + offset) as *mut c_void, page, libc::MS_ASYNC) == 0
-                || super::process::errno() != libc::ENOMEM
+            libc::mincore(at, page, &mut resident) == 0 || super::process::errno() != libc::ENOMEM
         }
     })
 }
