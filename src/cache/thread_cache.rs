@@ -198,8 +198,7 @@ impl ThreadCache {
                 if current.carve() {
                     continue;
                 }
-                if !self.inbox_is_empty() {
-                    self.drain_inbox();
+                if self.receive() {
                     continue;
                 }
                 self.drop_current(class);
@@ -397,11 +396,14 @@ impl ThreadCache {
         self.reroute(self.inbox.0.take_all());
     }
 
-    /// As `drain_inbox`, on slow paths of free: a thread that never allocates has no other.
-    pub(crate) fn receive(&self) {
-        if !self.inbox_is_empty() {
+    /// The same if there is anything, which is the answer. On slow paths of free too: a thread
+    /// that never allocates has no other.
+    pub(crate) fn receive(&self) -> bool {
+        let waiting = !self.inbox_is_empty();
+        if waiting {
             self.drain_inbox();
         }
+        waiting
     }
 
     /// Routes what arrived at a cache that nobody uses.

@@ -56,8 +56,8 @@ fn allocate_class(class: SizeClass) -> usize {
     or_after_purge(allocate).map_or(0, Block::address)
 }
 
-/// What `allocate` answers, keeping errno; out of memory, once more after all that is free went back to the
-/// kernel: address space or commit that we hold for one use may be what another lacks.
+/// What `allocate` answers, keeping errno; out of memory, once more after all that is free went
+/// back to the kernel: address space or commit that we hold for one use may be what another lacks.
 #[inline(always)]
 fn or_after_purge<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
     let _kept = ErrnoKept::new();
