@@ -33,6 +33,7 @@ static STATISTICS: AtomicU8 = AtomicU8::new(0);
 static PURGE_THREAD: AtomicU8 = AtomicU8::new(0);
 static PURGE_DELAY_MS: AtomicUsize = AtomicUsize::new(1000);
 static DIRTY_MIB: AtomicUsize = AtomicUsize::new(24);
+static NO_HUGE_PAGES: AtomicU8 = AtomicU8::new(0);
 static STATISTICS_FILE: PathOption = PathOption::new();
 
 /// What an option accepts.
@@ -46,7 +47,7 @@ enum Values {
 }
 
 /// The rows: name, what it accepts.
-static OPTIONS: [(&str, Values); 8] = [
+static OPTIONS: [(&str, Values); 9] = [
     (
         "GLEBE_SOURCE",
         Values::Words(&["auto", "break", "mmap"], &SOURCE),
@@ -73,6 +74,10 @@ static OPTIONS: [(&str, Values); 8] = [
         Values::Number(3_600_000, &PURGE_DELAY_MS),
     ),
     ("GLEBE_DIRTY_MIB", Values::Number(65_536, &DIRTY_MIB)),
+    (
+        "GLEBE_HUGE_PAGES",
+        Values::Words(&["auto", "off"], &NO_HUGE_PAGES),
+    ),
 ];
 
 /// Variables with our prefix that are not the library's.
@@ -193,6 +198,11 @@ pub(crate) fn statistics() -> Statistics {
 /// `GLEBE_STATS_FILE`.
 pub(crate) fn statistics_file() -> Option<&'static core::ffi::CStr> {
     STATISTICS_FILE.get()
+}
+
+/// Whether huge pages may be asked for: `GLEBE_HUGE_PAGES`.
+pub(crate) fn huge_pages() -> bool {
+    NO_HUGE_PAGES.load(Ordering::Relaxed) == 0
 }
 
 /// `GLEBE_PURGE=thread`.

@@ -17,6 +17,22 @@ mod os {
         pub(crate) fn unmap(_address: usize, _bytes: usize) -> bool {
             false
         }
+
+        pub(crate) fn populate(_address: usize, _bytes: usize) -> bool {
+            false
+        }
+    }
+
+    pub(crate) mod cpu {
+        /// # Safety
+        /// The word is readable.
+        pub(crate) unsafe fn word_differs<const OFFSET: usize>(
+            address: usize,
+            value: usize,
+        ) -> bool {
+            // SAFETY: as the caller's.
+            unsafe { *((address + OFFSET) as *const usize) != value }
+        }
     }
 }
 
@@ -42,20 +58,28 @@ mod pages {
         use crate::metadata::span::{Kind, Span, record};
         use core::sync::atomic::{AtomicU32, Ordering};
 
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Filling {
+            All,
+            Unknown,
+        }
+
         pub(crate) struct NewSpan {
             pub(crate) start: Granule,
             pub(crate) span: &'static Span,
+            pub(crate) clean: bool,
         }
 
         loom::lazy_static! {
             static ref USED: AtomicU32 = AtomicU32::new(0);
         }
 
-        pub(crate) fn allocate(_granules: u32) -> Option<NewSpan> {
+        pub(crate) fn allocate(_granules: u32, _filling: Filling) -> Option<NewSpan> {
             let start = Granule(USED.fetch_add(1, Ordering::Relaxed) + 1);
             Some(NewSpan {
                 start,
                 span: record(start)?,
+                clean: true,
             })
         }
 
@@ -90,6 +114,7 @@ use loom::sync::Arc;
 use loom::thread;
 use metadata::span::UNOWNED;
 use pages::chunk;
+use pages::page_heap::Filling;
 use small::orphans;
 use small::size_class::{CLASSES, SizeClass};
 use small::slab::Slab;
@@ -246,7 +271,7 @@ fn use_a_granule(contents: &Things<u8>) {
 fn granules_that_are_told_to_be_clean_are_zero() {
     model(2, || {
         let contents = Things::new(2, 0);
-        chunk::add(BASE, false, 0b11).expect("room for a chunk");
+        chunk::add(BASE, false, 0b11, 0).expect("room for a chunk");
         use_a_granule(&contents);
         let zero = |contents: &Things<u8>, start: Granule, count: usize| {
             (0..count).for_each(|offset| contents.set(place(start.plus(offset)), 0));
@@ -270,8 +295,8 @@ fn granules_that_are_told_to_be_clean_are_zero() {
 #[test]
 fn a_granule_freed_while_the_hint_is_raised_is_found() {
     model(3, || {
-        chunk::add(BASE, false, 1).expect("room for a chunk");
-        chunk::add(BASE.plus(CHUNK_GRANULES), false, 1).expect("room for a chunk");
+        chunk::add(BASE, false, 1, 0).expect("room for a chunk");
+        chunk::add(BASE.plus(CHUNK_GRANULES), false, 1, 0).expect("room for a chunk");
         let first = chunk::claim(1).expect("it is free");
         let freer = thread::spawn(move || chunk::release(first.chunk, first.start, 1));
         let second = chunk::claim(1).expect("one is always free");
@@ -286,7 +311,7 @@ fn a_granule_freed_while_the_hint_is_raised_is_found() {
 fn granules_withdrawn_from_the_top_are_nobody_elses() {
     model(3, || {
         let contents = Things::new(3, 0);
-        let number = chunk::add(BASE, true, 0b111).expect("room for a chunk");
+        let number = chunk::add(BASE, true, 0b111, 0).expect("room for a chunk");
         // Only the one in the middle is dirty, so it is what the user will claim.
         let [low, middle, top] = [(); 3].map(|()| chunk::claim(1).expect("it is free").start);
         chunk::release(number, low, 1);
@@ -313,7 +338,7 @@ fn granules_withdrawn_from_the_top_are_nobody_elses() {
 fn a_chunk_withdrawn_whole_was_nobodys_and_its_number_serves_again() {
     model(3, || {
         let contents = Things::new(2, 0);
-        chunk::add(BASE, false, 1).expect("room for a chunk");
+        chunk::add(BASE, false, 1, 0).expect("room for a chunk");
         use_a_granule(&contents);
         let user = {
             let contents = contents.clone();
@@ -326,7 +351,7 @@ fn a_chunk_withdrawn_whole_was_nobodys_and_its_number_serves_again() {
             true
         });
         if withdrawn {
-            assert_eq!(chunk::add(BASE.plus(CHUNK_GRANULES), false, 1), Some(0));
+            assert_eq!(chunk::add(BASE.plus(CHUNK_GRANULES), false, 1, 0), Some(0));
         }
         user.join().expect("the user ends");
         let mut claims = 0;
@@ -377,7 +402,7 @@ const CACHES: [usize; 4] = [0x1000, 0x2000, 0x3000, 0x4000];
 
 /// A slab of `CACHES[0]` whose blocks are all in use.
 fn full_slab() -> Slab {
-    let slab = Slab::new(CLASS, CACHES[0]).expect("a span");
+    let slab = Slab::new(CLASS, CACHES[0], Filling::Unknown).expect("a span");
     slab.span
         .carved
         .store(CLASS.slab_blocks(), Ordering::Relaxed);

@@ -32,7 +32,15 @@ pub(crate) fn refuse(code: c_int) -> *mut c_void {
 /// malloc: at least `size` bytes at a multiple of 16; a block of its own for 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_malloc(size: usize) -> *mut c_void {
-    answer(requests::allocate(size))
+    match requests::allocate_at_hand(size) {
+        Some(block) => block.address() as *mut c_void,
+        None => malloc_slow(size),
+    }
+}
+
+#[inline(never)]
+extern "C" fn malloc_slow(size: usize) -> *mut c_void {
+    answer(requests::allocate_slow(size))
 }
 
 /// free: ends the life of `block`; nothing for null. Keeps errno.

@@ -1,7 +1,10 @@
 //! Per-thread caches: the slabs a thread owns, blocks on their way to and from other threads,
 //! and the pool that caches come from and return to.
 
+pub(crate) mod bin;
+mod lifecycle;
 pub(crate) mod outbox;
 pub(crate) mod pool;
 pub(crate) mod retained;
 pub(crate) mod thread_cache;
+mod visits;

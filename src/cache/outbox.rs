@@ -40,6 +40,29 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// Adds a free block of `bytes` that belongs to `owner` to the chain that waits for that owner;
+    /// `false` where there is none, or where the block would fill it.
+    #[inline]
+    pub(crate) fn add_to_chain(&self, owner: usize, block: Block, bytes: usize) -> bool {
+        let Some(place) = self.chains.get((owner >> 12) % CHAINS) else {
+            return false;
+        };
+        let mut chain = place.get();
+        let bytes = u32::try_from(bytes).unwrap_or(SEND_BYTES);
+        if chain.owner != owner
+            || chain.blocks + 1 >= SEND_BLOCKS
+            || chain.bytes + bytes >= SEND_BYTES
+        {
+            return false;
+        }
+        block.set_link(chain.head);
+        chain.head = block.address();
+        chain.blocks += 1;
+        chain.bytes += bytes;
+        place.set(chain);
+        true
+    }
+
     /// Adds a free block of `bytes` that belongs to `owner`; a chain that has to leave now: the
     /// one it joined, if that is full, or another owner's that stood in its place.
     pub(crate) fn add(&self, owner: usize, block: Block, bytes: usize) -> Option<Chain> {

@@ -39,9 +39,7 @@ pub(crate) fn take() -> Option<&'static ThreadCache> {
     let cache = take_idle().or_else(|| {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let cache = &PLACES.ensure(number)?.cache;
-        cache
-            .node
-            .store(u32::try_from(number + 1).ok()?, Ordering::Relaxed);
+        cache.set_node(u32::try_from(number + 1).ok()?);
         Some(cache)
     });
     match cache {
@@ -54,20 +52,32 @@ pub(crate) fn take() -> Option<&'static ThreadCache> {
 }
 
 fn take_idle() -> Option<&'static ThreadCache> {
-    let link = |node| by_node(node).map_or(0, |cache| cache.pool_link.load(Ordering::Relaxed));
+    let link = |node| by_node(node).map_or(0, ThreadCache::pool_link);
     by_node(IDLE.pop(link)?)
 }
 
 /// Returns a cache that was closed.
 pub(crate) fn put_back(cache: &'static ThreadCache) {
-    IDLE.push(cache.node.load(Ordering::Relaxed), |next| {
-        cache.pool_link.store(next, Ordering::Relaxed);
-    });
+    IDLE.push(cache.node(), |next| cache.set_pool_link(next));
     IN_USE.fetch_sub(1, Ordering::Relaxed);
 }
 
+/// Calls `each` with every cache that a thread uses.
+pub(crate) fn for_each_in_use(mut each: impl FnMut(&'static ThreadCache)) {
+    let mut visited = 0;
+    while visited < COUNT.load(Ordering::Relaxed) {
+        visited += 1;
+        let Some(cache) = by_node(u32::try_from(visited).unwrap_or(0)) else {
+            return;
+        };
+        if cache.is_in_use() {
+            each(cache);
+        }
+    }
+}
+
 /// Routes the blocks that reached idle caches after they were closed; `own` is the caller's.
-pub(crate) fn drain_idle(own: &ThreadCache) {
+pub(crate) fn drain_idle(own: &'static ThreadCache) {
     let mut visited = 0;
     while visited < COUNT.load(Ordering::Relaxed) {
         let Some(cache) = by_node(u32::try_from(visited + 1).unwrap_or(0)) else {

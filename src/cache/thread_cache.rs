@@ -1,27 +1,30 @@
-//! A thread cache: for each size class the slab being allocated from and those with room.
+//! A thread cache: for each size class a bin of free blocks, the slab that fills it, and the
+//! slabs with room.
 //!
-//! An owned slab is either *current* (malloc takes from it) or *partial* (in its bin's list, with
-//! room). A slab that is used up is disowned on the spot: it belongs to nobody, and the first
-//! thread that frees into it claims it. So blocks that one thread allocates and another frees
-//! need no message each; a whole slab of them changes hands at once. Only blocks of slabs that
-//! are owned by a living thread travel: through the outbox of the freeing thread, a chain of up
-//! to 64 with one compare-and-swap, into the owner's inbox.
+//! An owned slab is *current* (the bin is filled from it), *listed* (partial: with room), or
+//! neither: all its blocks are in use or in the bin, and it is listed again when one comes back.
+//! Where there is more than one thread such a slab is disowned on the spot: it belongs to nobody,
+//! and the first thread that frees into it claims it. So blocks that one thread allocates and
+//! another frees need no message each; a whole slab of them changes hands at once. Only blocks of
+//! slabs that are owned by a living thread travel: through the outbox of the freeing thread, a
+//! chain of up to 64 with one compare-and-swap, into the owner's inbox.
 //!
-//! Everything but `inbox`, `generation`, `node`, `pool_link` and `idle` is touched by the owning
-//! thread only, with its slot taken (see `os::thread_slot`).
+//! Everything but `inbox` is touched by the owning thread only, with its slot taken (see
+//! `os::thread_slot`).
 
+use super::bin::{Bin, Room};
 use super::outbox::{Chain, Outbox};
 use super::retained::Retained;
+use super::visits::Visits;
 use crate::base::address::Granule;
 use crate::base::chain_stack::ChainStack;
-use crate::large::idle_memory;
 use crate::metadata::span::{self, Span, UNOWNED};
-use crate::os::process;
-use crate::pages::purge;
+use crate::os::thread_slot::BUSY;
+use crate::pages::page_heap::{self, Filling};
 use crate::small::block::Block;
 use crate::small::orphans;
 use crate::small::size_class::{CLASSES, DIRECT_ENTRIES, DIRECT_MAX_BYTES, SizeClass};
-use crate::small::slab::{self, BIAS_RETAINED, Slab};
+use crate::small::slab::{self, BIAS_RETAINED, Countdown, Slab};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -31,105 +34,62 @@ pub(crate) const CACHE_BYTES: usize = 4096;
 /// Partial slabs of one class beyond which a thread that mostly frees passes slabs on.
 const SURPLUS_SLABS: u32 = 4;
 
-/// No current slab: never has a block.
-static EMPTY: EmptySlab = EmptySlab([const { core::sync::atomic::AtomicU64::new(0) }; 8]);
+/// Heap from which on slabs that will fill are made resident at once: then the last slab of each
+/// class, mostly empty, is little beside the rest.
+const POPULATE_FROM_BYTES: usize = 4 << 20;
 
-#[repr(C, align(64))]
-struct EmptySlab([core::sync::atomic::AtomicU64; 8]);
-
-fn empty() -> &'static Span {
-    // SAFETY: 64 zeroed bytes with the alignment of a record are one (`ZeroIsValid`).
-    unsafe { &*core::ptr::from_ref(&EMPTY).cast::<Span>() }
+/// What the fast path of malloc reads: the bin of the class that holds a size, for sizes in steps
+/// of 16 bytes up to 1 KiB.
+#[repr(C)]
+pub(super) struct Direct {
+    /// The bin; the empty one while visits are wanted.
+    pub(super) bin: Cell<Option<&'static Bin>>,
+    /// The empty bin always: what a busy slot, which is `BUSY` bytes further, leads to.
+    pub(super) busy: Cell<Option<&'static Bin>>,
 }
 
-struct Bin {
-    /// First granule of the current slab; 0 where `direct` points to the empty slab.
-    current: Cell<u32>,
-    /// First slab of the list of partial ones; 0 is none.
-    partial: Cell<u32>,
-    partial_slabs: Cell<u32>,
-}
+const _: () = assert!(core::mem::offset_of!(Direct, busy) == BUSY);
+const _: () = assert!(core::mem::offset_of!(ThreadCache, direct) == 0);
+/// An entry is found at the size rounded up to a multiple of 16.
+const _: () = assert!(size_of::<Direct>() == 16);
 
 /// See the module.
 #[repr(C, align(128))]
 pub(crate) struct ThreadCache {
-    /// The current slab by size in steps of 16 bytes, for sizes up to 1 KiB.
-    direct: [Cell<Option<&'static Span>>; DIRECT_ENTRIES],
-    bins: [Bin; CLASSES],
-    retained: Retained,
-    outbox: Outbox,
-    visits: Visits,
-    inbox: Inbox,
-    generation: AtomicU32,
-    idle: AtomicBool,
-    /// This cache in its pool.
-    pub(crate) node: AtomicU32,
-    /// Its link there.
-    pub(crate) pool_link: AtomicU32,
+    pub(super) direct: [Direct; DIRECT_ENTRIES],
+    pub(super) bins: [Bin; CLASSES],
+    pub(super) retained: Retained,
+    pub(super) outbox: Outbox,
+    pub(super) visits: Visits,
+    pub(super) inbox: Inbox,
 }
 
-/// While idle memory waits to go back to the kernel, the thread is kept off the fast path so
-/// that it comes by: `direct` points to the empty slab throughout. A thread that calls often
-/// proves that its slow paths will do, and is let go again for a while.
-struct Visits {
-    wanted: Cell<bool>,
-    calls: Cell<u32>,
-    last_ms: Cell<u64>,
-}
-
-/// Calls in one tick of the coarse clock (1 to 4 ms) that show a busy thread: at about 10 ns
-/// more for each, 10 us of that tick.
-const BUSY_CALLS: u32 = 1024;
-/// Calls between two looks at the clock, after as many that each look: they may be all there are.
-const CALLS_PER_LOOK: u32 = 32;
-
-/// On cache lines of its own: other threads write it.
+/// What other threads read or write, on cache lines of its own.
 #[repr(C, align(128))]
-struct Inbox(ChainStack);
+pub(super) struct Inbox {
+    pub(super) blocks: ChainStack,
+    pub(super) generation: AtomicU32,
+    pub(super) idle: AtomicBool,
+    /// This cache in its pool.
+    node: AtomicU32,
+    /// Its link there.
+    pool_link: AtomicU32,
+}
 
 // SAFETY: the cells are touched only by the thread that holds the cache (see the module).
 unsafe impl Sync for ThreadCache {}
 
-/// A slab whose countdown reached 0 wants a look.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Countdown {
-    /// Goes on.
-    Running,
-    /// Reached 0.
-    Due,
-}
-
-/// Puts `block` into the free list of the slab with record `span`; for its owner.
+/// Takes a block for a request of up to 1 KiB; `None` where the bin has none.
+///
+/// # Safety
+/// `word` is what the thread's slot held before it was taken, and admitted `bytes`.
 #[inline(always)]
-pub(crate) fn push(span: &Span, block: Block) -> Countdown {
-    block.mark(span);
-    block.set_link(span.free.load(Ordering::Relaxed));
-    span.free.store(block.address(), Ordering::Relaxed);
-    let countdown = span.countdown.load(Ordering::Relaxed).wrapping_sub(1);
-    span.countdown.store(countdown, Ordering::Relaxed);
-    if countdown == 0 {
-        Countdown::Due
-    } else {
-        Countdown::Running
-    }
-}
-
-/// Takes a block from the free list of the slab with record `span`; for its owner.
-#[inline(always)]
-fn pop(span: &Span) -> Option<Block> {
-    let address = span.free.load(Ordering::Relaxed);
-    if address == 0 {
-        return None;
-    }
-    // SAFETY: a slab's free list holds block starts of that slab.
-    let block = unsafe { Block::at(address) };
-    span.free.store(block.link(), Ordering::Relaxed);
-    span.countdown.store(
-        span.countdown.load(Ordering::Relaxed).wrapping_add(1),
-        Ordering::Relaxed,
-    );
-    block.unmark();
-    Some(block)
+pub(crate) unsafe fn pop_direct(word: usize, bytes: usize) -> Option<Block> {
+    debug_assert!(bytes <= DIRECT_MAX_BYTES);
+    let entry = word + ((bytes + 15) & !15);
+    // SAFETY: `word` is a cache's address, busy or not, so this is one of the two places of an
+    // entry of its table, and `open` filled them before a thread got the cache.
+    unsafe { *(entry as *const &'static Bin) }.pop()
 }
 
 impl ThreadCache {
@@ -149,68 +109,112 @@ impl ThreadCache {
         unsafe { &*(address as *const ThreadCache) }
     }
 
-    /// Makes an idle or new cache ready for a thread.
-    pub(crate) fn open(&self) {
-        for entry in &self.direct {
-            entry.set(Some(empty()));
+    /// Lets the fast path of malloc find the bins.
+    pub(super) fn open_direct(&'static self) {
+        for (steps, entry) in self.direct.iter().enumerate() {
+            entry
+                .bin
+                .set(SizeClass::holding(steps * 16).map(|class| self.bin(class)));
         }
-        for bin in &self.bins {
-            bin.current.set(0);
-            bin.partial.set(0);
-            bin.partial_slabs.set(0);
-        }
-        self.retained.reset();
-        self.visits.wanted.set(false);
-        self.generation.store(slab::generation(), Ordering::Relaxed);
-        self.idle.store(false, Ordering::Relaxed);
     }
 
     /// Whether no thread uses the cache.
     pub(crate) fn is_idle(&self) -> bool {
-        self.idle.load(Ordering::Relaxed)
+        self.inbox.idle.load(Ordering::Relaxed)
+    }
+
+    /// Whether a thread of this process uses it: not one that a fork left behind, either.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.node() != 0 && !self.is_idle() && !Self::ended_with_a_fork(self.address())
+    }
+
+    /// This cache in its pool.
+    pub(crate) fn node(&self) -> u32 {
+        self.inbox.node.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub(crate) fn set_node(&self, node: u32) {
+        self.inbox.node.store(node, Ordering::Relaxed);
+    }
+
+    /// Its link in the pool.
+    pub(crate) fn pool_link(&self) -> u32 {
+        self.inbox.pool_link.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub(crate) fn set_pool_link(&self, node: u32) {
+        self.inbox.pool_link.store(node, Ordering::Relaxed);
+    }
+
+    /// Blocks of `class` at hand; for another thread, of some recent moment.
+    pub(crate) fn blocks_at_hand(&self, class: SizeClass) -> u32 {
+        self.bin(class).blocks()
     }
 
     /// Whether a drain would find nothing.
     pub(crate) fn inbox_is_empty(&self) -> bool {
-        self.inbox.0.is_empty()
+        self.inbox.blocks.is_empty()
     }
 
-    /// Takes a block for a request of up to 1 KiB; `None` where the current slab has none.
-    #[inline(always)]
-    pub(crate) fn allocate_direct(&self, bytes: usize) -> Option<Block> {
-        debug_assert!(bytes <= DIRECT_MAX_BYTES);
-        // SAFETY: (bytes + 15) / 16 is within the table for sizes up to DIRECT_MAX_BYTES.
-        let entry = unsafe { self.direct.get_unchecked((bytes + 15) >> 4) };
-        // SAFETY: `open` fills every entry before a thread gets the cache.
-        pop(unsafe { entry.get().unwrap_unchecked() })
+    /// Takes a block of `class` that is at hand, unless the thread is to come by.
+    #[inline]
+    pub(crate) fn allocate_at_hand(&self, class: SizeClass) -> Option<Block> {
+        if self.visits.wanted.get() {
+            return None;
+        }
+        self.bin(class).pop()
     }
 
     /// Takes a block of `class`, from wherever one is to be had; `None` out of memory.
-    pub(crate) fn allocate(&self, class: SizeClass) -> Option<Block> {
+    pub(crate) fn allocate(&'static self, class: SizeClass) -> Option<Block> {
         if self.visits.wanted.get() {
             self.visit();
         }
+        let bin = self.bin(class);
+        loop {
+            if let Some(block) = bin.pop() {
+                return Some(block);
+            }
+            self.refill(bin, class)?;
+        }
+    }
+
+    /// Fills an empty bin; `None` out of memory.
+    fn refill(&'static self, bin: &Bin, class: SizeClass) -> Option<()> {
+        let mut used_up = false;
         loop {
             if let Some(current) = self.current(class) {
-                if let Some(block) = pop(current.span) {
-                    return Some(block);
+                let (head, blocks) = current.take_free(bin.batch());
+                if blocks > 0 {
+                    bin.refill(class, head, blocks);
+                    return Some(());
                 }
                 if current.carve() {
                     continue;
                 }
                 if self.receive() {
+                    if !bin.is_empty() {
+                        return Some(());
+                    }
                     continue;
                 }
-                self.drop_current(class);
-                self.disown(current);
+                bin.current.set(0);
+                if super::pool::in_use() > 1 {
+                    self.disown(current);
+                }
+                used_up = true;
             }
-            let next = self.next_slab(class)?;
-            self.set_current(class, next);
+            let next = self.next_slab(class, used_up)?;
+            bin.current.set(next.start.0);
         }
     }
 
-    /// A slab of `class` with room: a partial one, an orphan, a new one.
-    fn next_slab(&self, class: SizeClass) -> Option<Slab> {
+    /// A slab of `class` with room: a partial one, an orphan, a new one. One was just `used_up`: a
+    /// program that fills its slabs of a class will fill the next, too, but for the last; in a
+    /// small heap that one would weigh.
+    fn next_slab(&'static self, class: SizeClass, used_up: bool) -> Option<Slab> {
         self.receive();
         if let Some(slab) = self.first_partial(class) {
             self.unlink_partial(slab);
@@ -221,66 +225,41 @@ impl ThreadCache {
         }
         self.retained.count_taken();
         self.watch();
-        Slab::new(class, self.address())
-    }
-
-    /// To be called on slow paths: keeps the laws of idle memory, and if some is left, asks the
-    /// thread to come by; at most once a tick of the clock, so that a busy thread pays little.
-    pub(crate) fn watch(&self) {
-        idle_memory::settle();
-        if self.visits.wanted.get() || !purge::wants_visits() {
-            return;
-        }
-        let now = process::now_ms();
-        if now != self.visits.last_ms.get() {
-            self.visits.last_ms.set(now);
-            self.visits.calls.set(0);
-            self.visits.wanted.set(true);
-            for entry in &self.direct {
-                entry.set(Some(empty()));
-            }
-        }
-    }
-
-    /// The thread comes by.
-    #[cold]
-    fn visit(&self) {
-        let calls = self.visits.calls.get();
-        self.visits.calls.set(calls + 1);
-        if calls < CALLS_PER_LOOK || calls.is_multiple_of(CALLS_PER_LOOK) {
-            let now = process::now_ms();
-            if now != self.visits.last_ms.get() {
-                self.visits.last_ms.set(now);
-                self.visits.calls.set(0);
-                idle_memory::settle();
-            }
-            if !purge::wants_visits() {
-                self.end_visits();
-            }
-        }
-        if calls >= BUSY_CALLS {
-            self.end_visits();
-        }
-    }
-
-    /// Lets the thread use the fast path again.
-    fn end_visits(&self) {
-        self.visits.wanted.set(false);
-        for class in SizeClass::all() {
-            let span = self.current(class).map_or(empty(), |slab| slab.span);
-            self.set_direct(class, span);
-        }
+        let filling = if used_up && page_heap::used_bytes() >= POPULATE_FROM_BYTES {
+            Filling::All
+        } else {
+            Filling::Unknown
+        };
+        let slab = Slab::new(class, self.address(), filling)?;
+        slab.span.bin.store(bin_offset(class), Ordering::Relaxed);
+        Some(slab)
     }
 
     /// Frees `block` of the slab at `slab`, whoever owns that.
-    pub(crate) fn free(&self, slab: Slab, block: Block) {
+    pub(crate) fn free(&'static self, slab: Slab, block: Block) {
+        if slab.span.owner.load(Ordering::Relaxed) == self.address() {
+            if self.bin(slab.class()).push(slab.span, block) == Room::None {
+                self.overflow(slab.class());
+            }
+        } else {
+            block.mark(slab.span);
+            self.send_back(slab, block);
+        }
+    }
+
+    /// The push that left a bin without room has happened.
+    #[cold]
+    pub(crate) fn overflow(&'static self, class: SizeClass) {
+        self.send_all_back(self.bin(class).overflow(class));
+        self.receive();
+    }
+
+    /// Sends the free `block` back to its slab, whoever owns that.
+    fn send_back(&'static self, slab: Slab, block: Block) {
         loop {
             let owner = slab.span.owner.load(Ordering::Relaxed);
             if owner == self.address() {
-                if push(slab.span, block) == Countdown::Due {
-                    self.countdown_due(slab);
-                }
-                return;
+                return self.put_back(slab, block);
             }
             if owner == UNOWNED || Self::ended_with_a_fork(owner) {
                 if slab.claim(owner, self.address()) {
@@ -288,7 +267,6 @@ impl ThreadCache {
                 }
                 continue;
             }
-            block.mark(slab.span);
             let sent = self.outbox.add(owner, block, slab.class().block_bytes());
             if let Some(chain) = sent {
                 self.send(chain);
@@ -297,28 +275,75 @@ impl ThreadCache {
         }
     }
 
+    /// The same where the slab is ours.
+    #[inline]
+    fn put_back(&'static self, slab: Slab, block: Block) {
+        let countdown = slab.put(block);
+        if slab.span.listed.load(Ordering::Relaxed) == 0 && !self.is_current(slab) {
+            self.link_partial(slab);
+        }
+        if countdown == Countdown::Due {
+            self.countdown_due(slab);
+        }
+    }
+
+    /// Sends a list of free blocks back.
+    fn send_all_back(&'static self, head: usize) {
+        self.route(head, |slab, block| self.put_back(slab, block));
+    }
+
+    /// Passes the blocks of a list to `own` where their slab is ours, and sends the others back.
+    fn route(&'static self, head: usize, own: impl Fn(Slab, Block)) {
+        let mut next = head;
+        while next != 0 {
+            // SAFETY: a list holds free blocks.
+            let block = unsafe { Block::at(next) };
+            next = block.link();
+            let Some(start) = Granule::of(block.address()) else {
+                continue;
+            };
+            match span::record(start) {
+                // Only the first granule of a slab has an owner.
+                Some(span) if span.is_owned_by(self.address()) => own(Slab { start, span }, block),
+                _ => {
+                    if let Some(place) = span::place_of(block.address()) {
+                        self.send_back(Slab::at(place), block);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Empties the bins.
+    pub(super) fn empty_bins(&'static self) {
+        for class in SizeClass::all() {
+            self.send_all_back(self.bin(class).take_all());
+        }
+    }
+
     /// Whether the cache at `owner` belonged to a thread that a fork left behind.
     fn ended_with_a_fork(owner: usize) -> bool {
         // SAFETY: a slab's owner that is not UNOWNED is a cache's address.
         let cache = unsafe { Self::from_address(owner) };
-        cache.generation.load(Ordering::Relaxed) != slab::generation()
+        cache.inbox.generation.load(Ordering::Relaxed) != slab::generation()
     }
 
-    /// Lists a slab just claimed, into which a block is about to be freed. When three quarters of
+    /// Takes in a slab just claimed, into which a block is about to be put. When three quarters of
     /// it are free it is looked at again: a thread that only frees should not sit on it.
     fn take_in(&self, slab: Slab) {
         if slab.span.queued.load(Ordering::Relaxed) == 0 {
-            let quarter = slab.span.capacity.load(Ordering::Relaxed) / 4;
+            let quarter = slab.class().slab_blocks() / 4;
             if slab.span.used() > quarter + 1 {
                 slab.span.set_bias(quarter.wrapping_neg());
             }
         }
-        self.link_partial(slab);
+        if slab.has_room() {
+            self.link_partial(slab);
+        }
     }
 
-    /// The free that made `countdown` 0 has happened.
-    #[cold]
-    pub(crate) fn countdown_due(&self, slab: Slab) {
+    /// The `put` that made `countdown` 0 has happened.
+    fn countdown_due(&'static self, slab: Slab) {
         slab.span.set_bias(0);
         if slab.span.used() == 0 {
             self.retain(slab);
@@ -332,7 +357,7 @@ impl ThreadCache {
     }
 
     /// Keeps an empty slab, and gives up older ones that are still empty for it.
-    fn retain(&self, slab: Slab) {
+    fn retain(&'static self, slab: Slab) {
         let bytes = u32::try_from(slab.touched_bytes()).unwrap_or(u32::MAX >> 4);
         let mut released = false;
         while let Some(start) = self.retained.pop_excess(bytes) {
@@ -350,7 +375,7 @@ impl ThreadCache {
 
     /// Ends the special treatment of the slab at granule `start`: it is released if it is empty,
     /// which is the answer, and watched again if not.
-    fn stop_retaining(&self, start: u32) -> bool {
+    pub(super) fn stop_retaining(&self, start: u32) -> bool {
         let start = Granule(start);
         let Some(span) = span::record(start) else {
             return false;
@@ -361,7 +386,7 @@ impl ThreadCache {
             return false;
         }
         if self.is_current(slab) {
-            self.drop_current(slab.class());
+            self.bin(slab.class()).current.set(0);
         } else {
             self.unlink_partial(slab);
         }
@@ -379,26 +404,48 @@ impl ThreadCache {
 
     // ---- blocks between threads --------------------------------------------------------------
 
+    /// Adds a block of the slab with record `span` to the chain that waits for `owner`, if that has
+    /// room for more.
+    #[inline]
+    pub(crate) fn add_to_chain(&self, owner: usize, span: &Span, block: Block) -> bool {
+        let class = SizeClass::new(usize::from(span.class.load(Ordering::Relaxed)));
+        let added = self.outbox.add_to_chain(owner, block, class.block_bytes());
+        if added {
+            block.mark(span);
+        }
+        added
+    }
+
     /// Sends a chain to its owner.
-    fn send(&self, chain: Chain) {
+    pub(super) fn send(&'static self, chain: Chain) {
         if Self::ended_with_a_fork(chain.owner) {
-            return self.reroute(chain.head);
+            return self.send_all_back(chain.head);
         }
         // SAFETY: a chain's owner is a cache's address.
         let owner = unsafe { Self::from_address(chain.owner) };
         // SAFETY: a chain's blocks are free blocks of slabs, in nobody's hands but ours.
         let tail = unsafe { Block::at(chain.tail) };
-        owner.inbox.0.push(chain.head, |next| tail.set_link(next));
+        owner
+            .inbox
+            .blocks
+            .push(chain.head, |next| tail.set_link(next));
     }
 
-    /// Brings home what other threads freed of our slabs.
-    fn drain_inbox(&self) {
-        self.reroute(self.inbox.0.take_all());
+    /// Brings home what other threads freed of our slabs: to the bins, as far as these have room.
+    pub(super) fn drain_inbox(&'static self) {
+        self.route(self.inbox.blocks.take_all(), |slab, block| {
+            let bin = self.bin(slab.class());
+            if bin.has_room_to_spare() {
+                let _left = bin.push(slab.span, block);
+            } else {
+                self.put_back(slab, block);
+            }
+        });
     }
 
     /// The same if there is anything, which is the answer. On slow paths of free too: a thread
     /// that never allocates has no other.
-    pub(crate) fn receive(&self) -> bool {
+    pub(crate) fn receive(&'static self) -> bool {
         let waiting = !self.inbox_is_empty();
         if waiting {
             self.drain_inbox();
@@ -407,30 +454,19 @@ impl ThreadCache {
     }
 
     /// Routes what arrived at a cache that nobody uses.
-    pub(crate) fn reroute_inbox_of(&self, other: &ThreadCache) {
-        self.reroute(other.inbox.0.take_all());
-    }
-
-    /// Frees each block of a chain once more: its slab may have changed hands meanwhile.
-    fn reroute(&self, head: usize) {
-        let mut next = head;
-        while next != 0 {
-            // SAFETY: as in `send`.
-            let block = unsafe { Block::at(next) };
-            next = block.link();
-            if let Some(place) = span::place_of(block.address()) {
-                self.free(Slab::at(place), block);
-            }
-        }
+    pub(crate) fn reroute_inbox_of(&'static self, other: &ThreadCache) {
+        self.send_all_back(other.inbox.blocks.take_all());
     }
 
     // ---- lists ---------------------------------------------------------------------------------
 
-    fn bin(&self, class: SizeClass) -> &Bin {
-        &self.bins[class.number()]
+    #[inline]
+    pub(super) fn bin(&self, class: SizeClass) -> &Bin {
+        // SAFETY: a class has a number below CLASSES.
+        unsafe { self.bins.get_unchecked(class.number()) }
     }
 
-    fn current(&self, class: SizeClass) -> Option<Slab> {
+    pub(super) fn current(&self, class: SizeClass) -> Option<Slab> {
         slab_at(self.bin(class).current.get())
     }
 
@@ -438,33 +474,8 @@ impl ThreadCache {
         self.bin(slab.class()).current.get() == slab.start.0
     }
 
-    fn first_partial(&self, class: SizeClass) -> Option<Slab> {
+    pub(super) fn first_partial(&self, class: SizeClass) -> Option<Slab> {
         slab_at(self.bin(class).partial.get())
-    }
-
-    fn set_current(&self, class: SizeClass, slab: Slab) {
-        self.bin(class).current.set(slab.start.0);
-        self.set_direct(class, slab.span);
-    }
-
-    fn drop_current(&self, class: SizeClass) {
-        self.bin(class).current.set(0);
-        self.set_direct(class, empty());
-    }
-
-    /// Lets all sizes of `class` that the fast path knows find `span`.
-    fn set_direct(&self, class: SizeClass, span: &'static Span) {
-        if class.block_bytes() > DIRECT_MAX_BYTES || self.visits.wanted.get() {
-            return;
-        }
-        let last = class.block_bytes() / 16;
-        let first = match class.number() {
-            0 => 0,
-            number => SizeClass::new(number - 1).block_bytes() / 16 + 1,
-        };
-        for entry in self.direct.iter().take(last + 1).skip(first) {
-            entry.set(Some(span));
-        }
     }
 
     fn link_partial(&self, slab: Slab) {
@@ -475,10 +486,11 @@ impl ThreadCache {
         if let Some(next) = slab_at(head) {
             next.span.previous.store(slab.start.0, Ordering::Relaxed);
         }
+        slab.span.listed.store(1, Ordering::Relaxed);
         bin.partial_slabs.set(bin.partial_slabs.get() + 1);
     }
 
-    fn unlink_partial(&self, slab: Slab) {
+    pub(super) fn unlink_partial(&self, slab: Slab) {
         let bin = self.bin(slab.class());
         let next = slab.span.next.load(Ordering::Relaxed);
         let previous = slab.span.previous.load(Ordering::Relaxed);
@@ -489,89 +501,22 @@ impl ThreadCache {
         if let Some(next) = slab_at(next) {
             next.span.previous.store(previous, Ordering::Relaxed);
         }
+        slab.span.listed.store(0, Ordering::Relaxed);
         bin.partial_slabs.set(bin.partial_slabs.get() - 1);
-    }
-
-    // ---- the cache as a whole -------------------------------------------------------------------
-
-    /// Sends what waits in the outbox, brings home what waits in the inbox, and returns the empty
-    /// slabs to the page heap.
-    pub(crate) fn flush(&self) {
-        if cfg!(debug_assertions) {
-            self.check();
-        }
-        while let Some(chain) = self.outbox.take() {
-            self.send(chain);
-        }
-        self.drain_inbox();
-        while let Some(start) = self.retained.pop() {
-            self.stop_retaining(start);
-        }
-        while let Some(chain) = self.outbox.take() {
-            self.send(chain);
-        }
-    }
-
-    /// Empties the cache, as its thread ends: empty slabs go to the page heap, slabs with room up
-    /// for adoption. Blocks that arrive later are routed by the next user or by a purge.
-    pub(crate) fn close(&self) {
-        self.flush();
-        for class in SizeClass::all() {
-            if let Some(current) = self.current(class) {
-                self.drop_current(class);
-                self.part_with(current);
-            }
-            while let Some(slab) = self.first_partial(class) {
-                self.unlink_partial(slab);
-                self.part_with(slab);
-            }
-        }
-        idle_memory::settle();
-        self.idle.store(true, Ordering::Relaxed);
-        // What arrived while we closed belongs to slabs that anybody may claim by now: to claim
-        // them here would bring them back, so they wait for the next user.
-    }
-
-    fn part_with(&self, slab: Slab) {
-        slab.span.set_bias(0);
-        if slab.span.used() == 0 {
-            slab.release();
-        } else if slab.has_room() {
-            orphans::give(slab);
-        } else {
-            slab.disown();
-        }
-    }
-
-    /// In a child after fork, in the one thread that is left: what was on its way from the other
-    /// threads may be half written.
-    pub(crate) fn survive_fork(&self, generation: u32) {
-        self.generation.store(generation, Ordering::Relaxed);
-        let _lost = self.inbox.0.take_all();
-    }
-
-    /// Asserts, for its owner, that every slab it lists is owned by it and lawful. For debug
-    /// builds.
-    fn check(&self) {
-        for class in SizeClass::all() {
-            let mut at = self.first_partial(class);
-            let listed = core::iter::from_fn(|| {
-                let slab = at?;
-                at = slab_at(slab.span.next.load(Ordering::Relaxed));
-                Some(slab)
-            });
-            for slab in self.current(class).into_iter().chain(listed) {
-                assert_eq!(slab.span.owner.load(Ordering::Relaxed), self.address());
-                assert_eq!(slab.class(), class);
-                assert_eq!(slab.span.kind(), span::Kind::Slab);
-                slab.check();
-            }
-        }
     }
 }
 
+/// Where the bin of `class` lies in a cache, in bytes.
+fn bin_offset(class: SizeClass) -> u16 {
+    const FIRST: usize = core::mem::offset_of!(ThreadCache, bins);
+    const _: () = assert!(FIRST + CLASSES * size_of::<Bin>() <= u16::MAX as usize);
+    #[expect(clippy::cast_possible_truncation, reason = "asserted just now")]
+    let offset = (FIRST + class.number() * size_of::<Bin>()) as u16;
+    offset
+}
+
 /// The slab that starts at granule `start`; `None` for 0.
-fn slab_at(start: u32) -> Option<Slab> {
+pub(super) fn slab_at(start: u32) -> Option<Slab> {
     if start == 0 {
         return None;
     }

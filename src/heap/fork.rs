@@ -16,7 +16,7 @@
 
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
-use crate::os::thread_slot::{ENDED, ThreadSlot};
+use crate::os::thread_slot::{Owner, ThreadSlot};
 use crate::os::wiped_word::WipedWord;
 use crate::pages::{chunk, purge, source};
 use crate::small::{orphans, slab};
@@ -56,12 +56,10 @@ extern "C" fn in_child() {
 #[cold]
 fn recover() {
     WIPED.arm();
-    let own = ThreadSlot::current().owner();
-    let own_cache = if own != 0 && own != ENDED {
-        // SAFETY: then it is a cache's address.
-        Some(unsafe { ThreadCache::from_address(own.cast_unsigned()) })
-    } else {
-        None
+    let own_cache = match ThreadSlot::current().owner() {
+        // SAFETY: what the slot holds is a cache's address.
+        Owner::Cache(address) => Some(unsafe { ThreadCache::from_address(address) }),
+        Owner::NoCacheYet | Owner::Ended => None,
     };
     source::reset_lock();
     purge::reset();

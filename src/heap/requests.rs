@@ -4,15 +4,16 @@
 use super::thread::with_cache;
 use super::{bootstrap, foreign};
 use crate::base::address::GRANULE_BYTES;
-use crate::cache::thread_cache::{Countdown, ThreadCache, push};
+use crate::cache::bin::{Bin, Room};
+use crate::cache::thread_cache::{self, ThreadCache};
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
-use crate::metadata::span::{self, Kind, Place};
+use crate::metadata::span::{self, Kind, Place, Span, UNOWNED};
 use crate::os::process::ErrnoKept;
-use crate::os::thread_slot::ThreadSlot;
+use crate::os::thread_slot::{BUSY, ThreadSlot};
 use crate::report;
 use crate::small::block::Block;
-use crate::small::size_class::{DIRECT_MAX_BYTES, SizeClass};
+use crate::small::size_class::SizeClass;
 use crate::small::slab::{InSlab, Slab, classify};
 use core::sync::atomic::Ordering;
 
@@ -24,33 +25,53 @@ pub(crate) const MAX_BYTES: usize = isize::MAX as usize;
 /// Allocates `bytes`, aligned to 16.
 #[inline(always)]
 pub(crate) fn allocate(bytes: usize) -> usize {
+    match allocate_at_hand(bytes) {
+        Some(block) => block.address(),
+        None => allocate_slow(bytes),
+    }
+}
+
+/// The fast path of [`allocate`]: the first free block of the thread's current slab. `None` sends
+/// the caller to [`allocate_slow`]; where that is the last thing it does, the fast path needs no
+/// stack.
+#[inline(always)]
+pub(crate) fn allocate_at_hand(bytes: usize) -> Option<Block> {
     let slot = ThreadSlot::current();
-    let cache = slot.cache();
-    if cache > 0 && bytes <= DIRECT_MAX_BYTES {
-        slot.take();
-        // SAFETY: a positive slot holds a cache's address.
-        let block =
-            unsafe { ThreadCache::from_address(cache.cast_unsigned()) }.allocate_direct(bytes);
-        slot.put(cache);
+    if !slot.admits(bytes) {
+        return None;
+    }
+    let word = slot.word();
+    slot.take(word);
+    // SAFETY: the slot admitted `bytes`, and is taken.
+    let block = unsafe { thread_cache::pop_direct(word, bytes) };
+    slot.put(word);
+    block
+}
+
+/// Allocates `bytes` from wherever they are to be had.
+#[inline(never)]
+pub(crate) fn allocate_slow(bytes: usize) -> usize {
+    let slot = ThreadSlot::current();
+    if !slot.is_ready() {
+        return bootstrap::allocate(bytes, 16);
+    }
+    let Some(class) = SizeClass::holding(bytes) else {
+        return allocate_object(bytes).0;
+    };
+    let word = slot.word();
+    if word & BUSY == 0 {
+        slot.take(word);
+        // SAFETY: a word that is not busy is a cache's address.
+        let block = unsafe { ThreadCache::from_address(word) }.allocate_at_hand(class);
+        slot.put(word);
         if let Some(block) = block {
             return block.address();
         }
     }
-    allocate_slow(bytes)
+    allocate_class(class)
 }
 
-#[cold]
 #[inline(never)]
-fn allocate_slow(bytes: usize) -> usize {
-    if !ThreadSlot::current().is_ready() {
-        return bootstrap::allocate(bytes, 16);
-    }
-    match SizeClass::holding(bytes) {
-        Some(class) => allocate_class(class),
-        None => allocate_object(bytes).0,
-    }
-}
-
 fn allocate_class(class: SizeClass) -> usize {
     let allocate = || with_cache(|cache| cache.allocate(class)).flatten();
     or_after_purge(allocate).map_or(0, Block::address)
@@ -135,25 +156,65 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
 /// Frees the block at `address`; 0 is no block.
 #[inline(always)]
 pub(crate) fn free(address: usize) {
-    if let Some(span) = span::record_of(address) {
-        let slot = ThreadSlot::current();
-        let cache = slot.cache();
-        // Law: `owner` is a cache's address only in the record of a slab's first granule; a slot
-        // that is 0 or -1 equals no owner (0 only before the table has any block).
-        if span.owner.load(Ordering::Relaxed) == cache.cast_unsigned() {
-            #[expect(clippy::cast_possible_truncation, reason = "the offset in the granule")]
-            let offset = u32::from(address as u16);
-            let divisor = span.divisor.load(Ordering::Relaxed);
-            // SAFETY: only used if the check says that a block of this slab starts here; the
-            // mark of a misplaced pointer is read only after that.
-            let block = unsafe { Block::at(address) };
-            if offset.wrapping_mul(divisor) < divisor && !block.is_marked(span) {
-                slot.take();
-                let countdown = push(span, block);
-                if countdown == Countdown::Due {
-                    countdown_due(cache, address);
-                }
-                slot.put(cache);
+    match span::record_in_data_segment(address) {
+        Some(span) => free_by_record(span, address),
+        None => free_elsewhere(address),
+    }
+}
+
+/// Frees a block that is not in the data segment.
+#[inline(never)]
+fn free_elsewhere(address: usize) {
+    match span::record_elsewhere(address) {
+        Some(span) => free_by_record(span, address),
+        None => free_slow(address),
+    }
+}
+
+/// Frees the block at `address`, in the granule with record `span`: the fast path where it is one
+/// of the thread's own slab. What else there may be to do comes last, so the fast path needs no
+/// stack.
+#[inline(always)]
+fn free_by_record(span: &'static Span, address: usize) {
+    let slot = ThreadSlot::current();
+    let word = slot.word();
+    // Law: `owner` is a cache's address only in the record of a slab's first granule; a busy word
+    // equals no owner, and a word is 0 only before the table has any block.
+    if !span.is_owned_by(word) {
+        return free_of_another(span, address, word);
+    }
+    // SAFETY: only used if a block of this slab starts here; the mark of a misplaced pointer is
+    // read only after that.
+    let block = unsafe { Block::at(address) };
+    if !starts_a_block(span, address) || block.is_marked(span) {
+        return free_slow(address);
+    }
+    slot.take(word);
+    // SAFETY: the slab is the cache's, so its class's bin lies there; and the cache is taken.
+    let bin = unsafe { Bin::at(word + usize::from(span.bin.load(Ordering::Relaxed))) };
+    if bin.push(span, block) == Room::None {
+        return bin_is_full(word, span);
+    }
+    slot.put(word);
+}
+
+/// Frees the block at `address`, in a granule with record `span` that is not the thread's, whose
+/// slot holds `word`: the next of a chain of such blocks, if it is one.
+#[inline(never)]
+fn free_of_another(span: &'static Span, address: usize, word: usize) {
+    let owner = span.owner.load(Ordering::Relaxed);
+    if owner > UNOWNED && word & BUSY == 0 && starts_a_block(span, address) {
+        // SAFETY: by the law in `free_by_record` the granule is a slab's first, and a block starts
+        // there.
+        let block = unsafe { Block::at(address) };
+        if !block.is_marked(span) {
+            let slot = ThreadSlot::current();
+            slot.take(word);
+            // SAFETY: a word that is not busy is a cache's address.
+            let cache = unsafe { ThreadCache::from_address(word) };
+            let added = cache.add_to_chain(owner, span, block);
+            slot.put(word);
+            if added {
                 return;
             }
         }
@@ -161,15 +222,26 @@ pub(crate) fn free(address: usize) {
     free_slow(address);
 }
 
+/// Whether a block of the slab with record `span` starts at `address`, in its first granule.
+#[inline(always)]
+fn starts_a_block(span: &Span, address: usize) -> bool {
+    #[expect(clippy::cast_possible_truncation, reason = "the offset in the granule")]
+    let offset = u32::from(address as u16);
+    let divisor = span.divisor.load(Ordering::Relaxed);
+    offset.wrapping_mul(divisor) < divisor
+}
+
+/// Makes room in the bin for blocks of the slab with record `span`; `word` is the slot's, taken.
 #[cold]
 #[inline(never)]
-fn countdown_due(cache: isize, address: usize) {
+fn bin_is_full(word: usize, span: &'static Span) {
     let _kept = ErrnoKept::new();
     // SAFETY: the slot held a cache's address.
-    let cache = unsafe { ThreadCache::from_address(cache.cast_unsigned()) };
-    if let Some(place) = span::place_of(address) {
-        cache.countdown_due(Slab::at(place));
-    }
+    let cache = unsafe { ThreadCache::from_address(word) };
+    cache.overflow(SizeClass::new(usize::from(
+        span.class.load(Ordering::Relaxed),
+    )));
+    ThreadSlot::current().put(word);
 }
 
 #[cold]

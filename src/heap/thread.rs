@@ -5,7 +5,8 @@ use super::{fork, start};
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
 use crate::os::process::SignalsBlocked;
-use crate::os::thread_slot::{ENDED, ThreadSlot};
+use crate::os::thread_slot::{BUSY, Owner, ThreadSlot};
+use crate::small::size_class::DIRECT_MAX_BYTES;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,15 +15,15 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub(crate) fn with_cache<T>(work: impl FnOnce(&'static ThreadCache) -> T) -> Option<T> {
     fork::notice();
     let slot = ThreadSlot::current();
-    let cache = slot.cache();
-    if cache > 0 {
-        slot.take();
-        // SAFETY: a positive slot holds a cache's address.
-        let result = work(unsafe { ThreadCache::from_address(cache.cast_unsigned()) });
-        slot.put(cache);
+    let word = slot.word();
+    if word & BUSY == 0 {
+        slot.take(word);
+        // SAFETY: a word that is not busy is a cache's address.
+        let result = work(unsafe { ThreadCache::from_address(word) });
+        slot.put(word);
         return Some(result);
     }
-    if slot.owner() == 0 {
+    if slot.owner() == Owner::NoCacheYet {
         with_first_cache(slot, work)
     } else {
         with_borrowed_cache(work)
@@ -38,19 +39,19 @@ fn with_first_cache<T>(
     start::once();
     let cache = {
         let _blocked = SignalsBlocked::new();
-        if slot.owner() != 0 {
+        if slot.owner() != Owner::NoCacheYet {
             // A signal handler was here first and has taken one for the thread.
             drop(_blocked);
             return with_cache(work);
         }
         let cache = pool::take()?;
-        // From here to `put`, a signal handler and what pthread_setspecific may allocate borrow.
-        slot.set_owner(cache.address().cast_signed());
+        // From here to `open`, a signal handler and what pthread_setspecific may allocate borrow.
+        slot.own(cache.address());
         cache
     };
     register_exit(cache);
     let result = work(cache);
-    slot.put(cache.address().cast_signed());
+    slot.open(cache.address(), DIRECT_MAX_BYTES + 1);
     Some(result)
 }
 
@@ -93,9 +94,8 @@ fn register_exit(cache: &'static ThreadCache) {
 /// The thread's exit: its cache goes back to the pool. What the thread still allocates or frees
 /// afterwards borrows a cache each time.
 extern "C" fn end(cache: *mut c_void) {
-    let slot = ThreadSlot::current();
-    slot.take();
-    slot.set_owner(ENDED);
+    ThreadSlot::current().end();
+
     // SAFETY: `register_exit` stored a cache's address.
     let cache = unsafe { ThreadCache::from_address(cache as usize) };
     cache.close();

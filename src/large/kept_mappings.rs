@@ -67,10 +67,12 @@ impl Kept {
 /// Keeps a mapping; `false` if all places are taken.
 pub(crate) fn put(kept: Kept) -> bool {
     KEPT.iter().any(|place| {
-        // Release pairs with the Acquire of `take_place`.
-        place
-            .compare_exchange(0, kept.to_word(), Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        // Looked at first: a write to a place that is taken would still take its cache line from
+        // all others. Release pairs with the Acquire of `take_place`.
+        place.load(Ordering::Relaxed) == 0
+            && place
+                .compare_exchange(0, kept.to_word(), Ordering::Release, Ordering::Relaxed)
+                .is_ok()
     })
 }
 

@@ -3,6 +3,7 @@
 
 use super::kept_mappings::{self, Kept};
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
+use crate::config;
 use crate::metadata::span::{self, Kind, Place};
 use crate::os::{mapping, process};
 use crate::pages::purge;
@@ -63,6 +64,7 @@ pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<LargeObject> {
         return None;
     }
     mapping::name(address, length, c"glebe large");
+    purge::count_taken(length);
     Some(LargeObject {
         address,
         clean: true,
@@ -105,6 +107,7 @@ fn reuse(usable: usize, granules: u32, alignment: usize) -> Option<usize> {
         keep(rest);
     }
     register(head.start, usable, granules)?;
+    purge::count_taken(0);
     Some(head.start.address())
 }
 
@@ -182,6 +185,7 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     if mapping::resize_in_place(address, old.bytes(), length) {
         unregister(place, Kind::Released);
         register(place.start, usable, granules)?;
+        expect_growth(address, old.bytes(), length);
         return Some(address);
     }
     let alignment = if length >= HUGE_PAGE_BYTES {
@@ -198,7 +202,18 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     };
     register(Granule::of(moved)?, usable, granules)?;
     mapping::name(moved, length, c"glebe large");
+    expect_growth(moved, old.bytes(), length);
     Some(moved)
+}
+
+/// An object that grows is being written from its start on: what it grew by is asked for in huge
+/// pages. (One that is allocated at its full size may stay mostly untouched, and gets none.) The
+/// advice is for all of it, since mremap moves one mapping, not two.
+fn expect_growth(address: usize, old_bytes: usize, new_bytes: usize) {
+    let first = old_bytes & !(HUGE_PAGE_BYTES - 1);
+    if new_bytes >= first + HUGE_PAGE_BYTES && config::huge_pages() {
+        mapping::advise_huge(address, new_bytes);
+    }
 }
 
 /// Whether `address` lies where something of ours was unmapped and nothing else is mapped now:

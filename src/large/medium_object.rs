@@ -3,7 +3,7 @@
 
 use crate::base::address::GRANULE_BYTES;
 use crate::metadata::span::{Kind, Place};
-use crate::pages::page_heap;
+use crate::pages::page_heap::{self, Filling};
 use crate::small::size_class::object_bytes;
 use core::sync::atomic::Ordering;
 
@@ -22,7 +22,7 @@ pub(crate) struct MediumObject {
 pub(crate) fn allocate(bytes: usize) -> Option<MediumObject> {
     let usable = object_bytes(bytes.max(1 << 4))?;
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
-    let new = page_heap::allocate(usable.div_ceil(GRANULE_BYTES) as u32)?;
+    let new = page_heap::allocate(usable.div_ceil(GRANULE_BYTES) as u32, Filling::Unknown)?;
     new.span.free.store(usable, Ordering::Relaxed);
     new.span.set_kind(Kind::Medium);
     Some(MediumObject {

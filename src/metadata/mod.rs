@@ -1,6 +1,7 @@
 //! Memory for our own tables, never from ourselves, and the table that maps an address to the
 //! span it lies in.
 
+pub(crate) mod data_segment;
 pub(crate) mod directory;
 pub(crate) mod span;
 
@@ -12,6 +13,14 @@ static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Maps `bytes` of zeroes for a table that lives as long as the process.
 pub(crate) fn map_table(bytes: usize) -> Option<usize> {
     let address = mapping::map_sparse(bytes)?;
+    MAPPED_BYTES.fetch_add(bytes, Ordering::Relaxed);
+    mapping::name(address, bytes, c"glebe metadata");
+    Some(address)
+}
+
+/// Reserves address space for a table of `bytes` that is made usable piece by piece.
+fn table_reserved(bytes: usize) -> Option<usize> {
+    let address = mapping::reserve(bytes)?;
     MAPPED_BYTES.fetch_add(bytes, Ordering::Relaxed);
     mapping::name(address, bytes, c"glebe metadata");
     Some(address)

@@ -1,8 +1,10 @@
 //! A span is a contiguous run of granules with one purpose. Each granule of the address space
 //! has a 64-byte record; the record of a span's first granule describes the span, those of the
-//! others say how far back it starts. The table of records is the page map: an address finds its
-//! span with two loads and no pointer chase, and all zero means "not ours".
+//! others say how far back it starts. The records are the page map, in two tables of which
+//! exactly one has the record of a granule: `data_segment` for what the program break covers, and
+//! the two-level table here for all else. All zero means "not ours".
 //!
+//! The two-level table divides an address so:
 //! ```text
 //! address: | 0 (17 bits) | root index (16) | record index (15) | offset in the granule (16) |
 //! ```
@@ -11,13 +13,15 @@
 //! | fields | written by |
 //! |---|---|
 //! | `owner` | the owner gives up with Release; a claimer takes with Acquire |
-//! | `free`, `countdown`, `bias`, `carved`, `next`, `previous` of a slab | its owner only |
+//! | `free`, `countdown`, `bias`, `carved`, `listed`, `next`, `previous` of a slab | its owner only |
 //! | `kind` and the shape | whoever claimed the granules from the page heap |
 //! | `orphan_link`, `queued` | the orphan stack; they outlive the span's purpose |
 
+use super::data_segment;
 use super::directory::{Directory, ZeroIsValid};
 use crate::base::address::{ADDRESS_LIMIT, CHUNK_GRANULES, GRANULE_SHIFT, Granule};
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use crate::os::cpu;
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 /// What a granule is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,8 +72,10 @@ pub(crate) struct Span {
     pub(crate) distance: AtomicU32,
     /// Slab: blocks that were ever linked into the free list; the rest is untouched.
     pub(crate) carved: AtomicU32,
-    /// Slab: blocks that fit.
-    pub(crate) capacity: AtomicU32,
+    /// Slab: where in its owner's cache the bin of its class lies, in bytes.
+    pub(crate) bin: AtomicU16,
+    /// Slab: 1 while in its owner's list.
+    pub(crate) listed: AtomicU8,
     /// Slab: see `countdown`; wrapping.
     pub(crate) bias: AtomicU32,
     /// Slab: the fork generation that last vouched for the record.
@@ -85,6 +91,7 @@ pub(crate) struct Span {
 }
 
 const _: () = assert!(size_of::<Span>() == 64);
+const _: () = assert!(core::mem::offset_of!(Span, owner) == 0);
 const _: () = assert!(CHUNK_GRANULES <= u8::MAX as usize);
 
 // SAFETY: integers and atomics of integers; Kind::None is 0.
@@ -98,21 +105,28 @@ static TABLE: Directory<
     RECORDS_PER_BLOCK,
 > = Directory::new();
 
-/// The record of the granule that holds `address`; `None` where nothing of ours ever was.
+/// The record of the granule that holds `address`, if it is in the data segment.
 #[inline(always)]
-pub(crate) fn record_of(address: usize) -> Option<&'static Span> {
+pub(crate) fn record_in_data_segment(address: usize) -> Option<&'static Span> {
+    data_segment::get(address)
+}
+
+/// The record of the granule that holds `address`, which is not in the data segment; `None` where
+/// nothing of ours ever was.
+#[inline(always)]
+pub(crate) fn record_elsewhere(address: usize) -> Option<&'static Span> {
     TABLE.get(address >> GRANULE_SHIFT)
 }
 
 /// The record of `granule`, which some span of ours has covered.
 #[inline]
 pub(crate) fn record(granule: Granule) -> Option<&'static Span> {
-    TABLE.get(granule.0 as usize)
+    data_segment::get(granule.address()).or_else(|| TABLE.get(granule.0 as usize))
 }
 
 /// The record of `granule`, made if need be; `None` out of memory.
 pub(crate) fn ensure_record(granule: Granule) -> Option<&'static Span> {
-    TABLE.ensure(granule.0 as usize)
+    data_segment::get(granule.address()).or_else(|| TABLE.ensure(granule.0 as usize))
 }
 
 /// A place in the address space with a record: the granule and the record of its span's start.
@@ -158,8 +172,14 @@ pub(crate) fn containing(address: usize) -> Option<Place> {
     }
     let mut index = granule.0 as usize;
     loop {
-        index = TABLE.last_mapped_at_or_below(index)?;
-        let span = TABLE.get(index)?;
+        let span = match data_segment::get(index << GRANULE_SHIFT) {
+            Some(span) => span,
+            None => {
+                index = TABLE.last_mapped_at_or_below(index)?;
+                #[expect(clippy::cast_possible_truncation, reason = "indices are 31 bits")]
+                record(Granule(index as u32))?
+            }
+        };
         match span.kind() {
             Kind::None | Kind::Released => index = index.checked_sub(1)?,
             Kind::Large | Kind::Cached => {
@@ -174,6 +194,13 @@ pub(crate) fn containing(address: usize) -> Option<Place> {
 }
 
 impl Span {
+    /// Whether `owner` is `word`.
+    #[inline(always)]
+    pub(crate) fn is_owned_by(&self, word: usize) -> bool {
+        // SAFETY: the word is `owner`.
+        unsafe { cpu::word_equals::<0>(core::ptr::from_ref(self) as usize, word) }
+    }
+
     /// What the granule is for.
     #[inline]
     pub(crate) fn kind(&self) -> Kind {

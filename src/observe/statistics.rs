@@ -63,6 +63,11 @@ impl Snapshot {
                 snapshot.medium_blocks += 1;
             }
         });
+        pool::for_each_in_use(|cache| {
+            for class in SizeClass::all() {
+                snapshot.move_to_free(class, cache.blocks_at_hand(class) as usize);
+            }
+        });
         snapshot
     }
 
@@ -78,6 +83,19 @@ impl Snapshot {
         count.free += carved as usize - used;
         self.small_blocks += used;
         self.small_bytes += used * SizeClass::new(number).block_bytes();
+    }
+
+    /// Corrects for `blocks` in a thread's bin: to their slab they are in use.
+    fn move_to_free(&mut self, class: SizeClass, blocks: usize) {
+        let Some(count) = self.classes.get_mut(class.number()) else {
+            return;
+        };
+        // Another thread may have moved them meanwhile.
+        let moved = blocks.min(count.live);
+        count.live -= moved;
+        count.free += moved;
+        self.small_blocks -= moved;
+        self.small_bytes -= moved * class.block_bytes();
     }
 
     /// Usable bytes of all live blocks.

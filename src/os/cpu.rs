@@ -16,6 +16,7 @@ compile_error!("glebe runs on x86-64 (and, untested, aarch64) Linux only");
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!("glebe needs Linux with glibc");
 
+use super::thread_slot::BUSY;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::*;
 #[cfg(target_arch = "x86_64")]
@@ -33,9 +34,9 @@ mod x86_64 {
         ".hidden glebe_thread_slot",
         ".globl glebe_thread_slot",
         ".type glebe_thread_slot,@tls_object",
-        ".size glebe_thread_slot,16",
+        ".size glebe_thread_slot,24",
         "glebe_thread_slot:",
-        ".quad -1, 0",
+        ".quad 8, 0, 1",
         ".hidden glebe_thread_slot_low",
         ".globl glebe_thread_slot_low",
         ".type glebe_thread_slot_low,@tls_object",
@@ -55,9 +56,9 @@ mod x86_64 {
         offset
     }
 
-    /// Word `WORD` (0 or 1) of the slot.
+    /// Word `WORD` (0 to 2) of the slot.
     #[inline(always)]
-    pub(crate) fn slot_load<const WORD: usize>(offset: usize) -> isize {
+    pub(crate) fn slot_load<const WORD: usize>(offset: usize) -> usize {
         let value;
         // SAFETY: `offset` is `slot_offset()`: the word lies in this thread's static storage or,
         // before relocation, in its thread control block. Not `nomem`: no access to the thread
@@ -71,7 +72,7 @@ mod x86_64 {
 
     /// Stores word `WORD` of the slot. Must not be called before relocation.
     #[inline(always)]
-    pub(crate) fn slot_store<const WORD: usize>(offset: usize, value: isize) {
+    pub(crate) fn slot_store<const WORD: usize>(offset: usize, value: usize) {
         // SAFETY: as `slot_load`; callers have seen a non-zero slot, so we are relocated.
         unsafe {
             asm!("mov qword ptr fs:[{0} + {1}], {2}", in(reg) offset, const 128 + 8 * WORD,
@@ -79,14 +80,98 @@ mod x86_64 {
         }
     }
 
-    /// Marks the slot busy: word 0 becomes -1, as an immediate.
+    /// Whether word 1 of the slot is above `bytes`.
     #[inline(always)]
-    pub(crate) fn slot_store_busy(offset: usize) {
+    pub(crate) fn slot_limit_exceeds(offset: usize, bytes: usize) -> bool {
+        // SAFETY: as `slot_load`. One comparison with memory, which no load and `if` becomes.
+        unsafe {
+            asm!("cmp {0}, qword ptr fs:[{1} + {2}]", "jae {3}", in(reg) bytes, in(reg) offset,
+                const 128 + 8, label { return false }, options(nostack));
+        }
+        true
+    }
+
+    /// Makes word 0 of the slot, `_word`, busy: its lowest byte, which is 0 or busy already.
+    #[inline(always)]
+    pub(crate) fn slot_store_busy(offset: usize, _word: usize) {
         // SAFETY: as `slot_store`.
         unsafe {
-            asm!("mov qword ptr fs:[{0} + 128], -1", in(reg) offset,
+            asm!("mov byte ptr fs:[{0} + 128], {1}", in(reg) offset, const super::BUSY,
                 options(nostack, preserves_flags));
         }
+    }
+
+    /// Whether the word `OFFSET` bytes after `address` is `value`: one comparison with memory, which
+    /// an atomic load and `==` do not become. As a Relaxed load.
+    ///
+    /// # Safety
+    /// The word is readable.
+    #[inline(always)]
+    pub(crate) unsafe fn word_equals<const OFFSET: usize>(address: usize, value: usize) -> bool {
+        // SAFETY: as the caller's.
+        unsafe {
+            asm!("cmp {0}, qword ptr [{1} + {2}]", "jne {3}", in(reg) value, in(reg) address,
+                const OFFSET, label { return false }, options(nostack, readonly));
+        }
+        true
+    }
+
+    /// The same the other way round: equality is the rare case.
+    ///
+    /// # Safety
+    /// As [`word_equals`].
+    #[inline(always)]
+    pub(crate) unsafe fn word_differs<const OFFSET: usize>(address: usize, value: usize) -> bool {
+        // SAFETY: as the caller's.
+        unsafe {
+            asm!("cmp {0}, qword ptr [{1} + {2}]", "je {3}", in(reg) value, in(reg) address,
+                const OFFSET, label { return false }, options(nostack, readonly));
+        }
+        true
+    }
+
+    /// Lowers the 32-bit count `OFFSET` bytes after `address` by 1; whether it is 0 now. As a
+    /// Relaxed load and store.
+    ///
+    /// # Safety
+    /// The count is writable, and this thread alone writes it.
+    #[inline(always)]
+    pub(crate) unsafe fn lower_to_zero<const OFFSET: usize>(address: usize) -> bool {
+        // SAFETY: as the caller's.
+        unsafe {
+            asm!("sub dword ptr [{0} + {1}], 1", "je {2}", in(reg) address, const OFFSET,
+                label { return true }, options(nostack));
+        }
+        false
+    }
+
+    /// `$address - $base` where that is below `$limit`; else returns `None` from the caller. Both
+    /// are statics of one word, read in this order, as the processor keeps it.
+    macro_rules! offset_below_limit {
+        ($address:expr, $base:path, $limit:path) => {{
+            let mut offset: usize = $address;
+            // SAFETY: reads two words of our own.
+            unsafe {
+                core::arch::asm!("sub {0}, qword ptr [rip + {1}]", inout(reg) offset, sym $base,
+                    options(pure, nostack, readonly));
+                core::arch::asm!("cmp {0}, qword ptr [rip + {1}]", "jae {2}", in(reg) offset,
+                    sym $limit, label { return None }, options(nostack, readonly));
+            }
+            offset
+        }};
+    }
+
+    /// `$word`, a static, plus `$offset`.
+    macro_rules! plus_static {
+        ($offset:expr, $word:path) => {{
+            let mut sum: usize = $offset;
+            // SAFETY: reads a word of our own.
+            unsafe {
+                core::arch::asm!("add {0}, qword ptr [rip + {1}]", inout(reg) sum, sym $word,
+                    options(pure, nostack, readonly));
+            }
+            sum
+        }};
     }
 
     /// A system call that touches neither errno nor the global offset table.
@@ -175,12 +260,13 @@ mod x86_64 {
         };
     }
 
-    pub(crate) use {dlopen_door, operator_new_door};
+    pub(crate) use {dlopen_door, offset_below_limit, operator_new_door, plus_static};
 }
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64 {
     use core::arch::{asm, global_asm};
+    use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
     // The thread control block is two words, the second reserved and zero; static storage
     // follows it at positive offsets.
@@ -190,9 +276,9 @@ mod aarch64 {
         ".hidden glebe_thread_slot",
         ".globl glebe_thread_slot",
         ".type glebe_thread_slot,@tls_object",
-        ".size glebe_thread_slot,16",
+        ".size glebe_thread_slot,24",
         "glebe_thread_slot:",
-        ".quad -1, 0",
+        ".quad 8, 0, 1",
         ".hidden glebe_thread_slot_low",
         ".globl glebe_thread_slot_low",
         ".type glebe_thread_slot_low,@tls_object",
@@ -213,9 +299,9 @@ mod aarch64 {
         offset
     }
 
-    /// Word `WORD` (0 or 1) of the slot.
+    /// Word `WORD` (0 to 2) of the slot.
     #[inline(always)]
-    pub(crate) fn slot_load<const WORD: usize>(offset: usize) -> isize {
+    pub(crate) fn slot_load<const WORD: usize>(offset: usize) -> usize {
         let value;
         // SAFETY: see the x86-64 form.
         unsafe {
@@ -228,7 +314,7 @@ mod aarch64 {
 
     /// Stores word `WORD` of the slot. Must not be called before relocation.
     #[inline(always)]
-    pub(crate) fn slot_store<const WORD: usize>(offset: usize, value: isize) {
+    pub(crate) fn slot_store<const WORD: usize>(offset: usize, value: usize) {
         // SAFETY: see the x86-64 form.
         unsafe {
             asm!("mrs {t}, tpidr_el0", "add {t}, {t}, {o}", "str {v}, [{t}, #{d}]",
@@ -237,10 +323,69 @@ mod aarch64 {
         }
     }
 
-    /// Marks the slot busy: word 0 becomes -1.
+    /// Whether word 1 of the slot is above `bytes`.
     #[inline(always)]
-    pub(crate) fn slot_store_busy(offset: usize) {
-        slot_store::<0>(offset, -1);
+    pub(crate) fn slot_limit_exceeds(offset: usize, bytes: usize) -> bool {
+        bytes < slot_load::<1>(offset)
+    }
+
+    /// Makes word 0 of the slot, `word`, busy.
+    #[inline(always)]
+    pub(crate) fn slot_store_busy(offset: usize, word: usize) {
+        slot_store::<0>(offset, word | super::BUSY);
+    }
+
+    /// See the x86-64 form.
+    ///
+    /// # Safety
+    /// The word is readable.
+    #[inline(always)]
+    pub(crate) unsafe fn word_equals<const OFFSET: usize>(address: usize, value: usize) -> bool {
+        // SAFETY: as the caller's; words are aligned.
+        unsafe { &*((address + OFFSET) as *const AtomicUsize) }.load(Ordering::Relaxed) == value
+    }
+
+    /// See the x86-64 form.
+    ///
+    /// # Safety
+    /// The word is readable.
+    #[inline(always)]
+    pub(crate) unsafe fn word_differs<const OFFSET: usize>(address: usize, value: usize) -> bool {
+        // SAFETY: as the caller's.
+        unsafe { !word_equals::<OFFSET>(address, value) }
+    }
+
+    /// See the x86-64 form.
+    ///
+    /// # Safety
+    /// The count is writable, and this thread alone writes it.
+    #[inline(always)]
+    pub(crate) unsafe fn lower_to_zero<const OFFSET: usize>(address: usize) -> bool {
+        // SAFETY: as the caller's; counts are aligned.
+        let count = unsafe { &*((address + OFFSET) as *const AtomicU32) };
+        let lower = count.load(Ordering::Relaxed).wrapping_sub(1);
+        count.store(lower, Ordering::Relaxed);
+        lower == 0
+    }
+
+    /// See the x86-64 form.
+    macro_rules! offset_below_limit {
+        ($address:expr, $base:path, $limit:path) => {{
+            use core::sync::atomic::Ordering;
+            let offset = $address.wrapping_sub($base.load(Ordering::Relaxed));
+            // Acquire pairs with the Release of whoever raises the limit.
+            if offset >= $limit.load(Ordering::Acquire) {
+                return None;
+            }
+            offset
+        }};
+    }
+
+    /// See the x86-64 form.
+    macro_rules! plus_static {
+        ($offset:expr, $word:path) => {
+            $word.load(core::sync::atomic::Ordering::Relaxed) + $offset
+        };
     }
 
     /// A system call that touches neither errno nor the global offset table.
@@ -321,5 +466,5 @@ mod aarch64 {
         };
     }
 
-    pub(crate) use {dlopen_door, operator_new_door};
+    pub(crate) use {dlopen_door, offset_below_limit, operator_new_door, plus_static};
 }

@@ -52,6 +52,18 @@ pub(crate) fn map_sparse(bytes: usize) -> Option<usize> {
     map_with(0, bytes, READ_WRITE, MapFlags::MAP_NORESERVE)
 }
 
+/// Reserves `bytes` of address space, of which nothing is usable yet.
+pub(crate) fn reserve(bytes: usize) -> Option<usize> {
+    map_with(0, bytes, ProtFlags::PROT_NONE, MapFlags::MAP_NORESERVE)
+}
+
+/// Makes a range that was reserved readable and writable; it holds zeroes.
+pub(crate) fn make_usable(address: usize, bytes: usize) -> bool {
+    // SAFETY: the range is ours, and nobody has used it yet.
+    pointer(address)
+        .is_some_and(|at| unsafe { nix::sys::mman::mprotect(at, bytes, READ_WRITE) }.is_ok())
+}
+
 /// Maps `bytes` of zeroes at a multiple of `alignment` (a power of two).
 pub(crate) fn map_aligned(bytes: usize, alignment: usize) -> Option<usize> {
     let first = map(bytes)?;
@@ -132,6 +144,23 @@ pub(crate) fn discard(address: usize, bytes: usize, remappable: bool) -> bool {
     remappable
         && super::process::errno() == libc::EPERM
         && map_with(address, bytes, READ_WRITE, MapFlags::MAP_FIXED).is_some()
+}
+
+/// Asks for huge pages in the range, where the kernel has them and lets programs ask; no harm
+/// elsewhere.
+pub(crate) fn advise_huge(address: usize, bytes: usize) {
+    if let Some(at) = pointer(address) {
+        // SAFETY: callers own the range; the advice changes no contents.
+        let _refused = unsafe { nix::sys::mman::madvise(at, bytes, MmapAdvise::MADV_HUGEPAGE) };
+    }
+}
+
+/// Makes a range that was never touched resident, with one call for what would be a fault a page
+/// (Linux 5.14); `false` where the kernel does not do that, and nothing is lost.
+pub(crate) fn populate(address: usize, bytes: usize) -> bool {
+    const MADV_POPULATE_WRITE: i32 = 23;
+    // SAFETY: callers own the range; the call writes nothing.
+    unsafe { libc::madvise(address as *mut c_void, bytes, MADV_POPULATE_WRITE) == 0 }
 }
 
 /// Whether any page of the range is mapped by anybody; on doubt `true`.

@@ -34,8 +34,10 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static VACANT: AtomicUsize = AtomicUsize::new(0);
 /// No chunk below this number has a free granule; a hint.
 static FIRST_FREE: AtomicUsize = AtomicUsize::new(0);
-/// Granules that are free and dirty.
-static DIRTY_GRANULES: AtomicUsize = AtomicUsize::new(0);
+/// Granules of all chunks: in use, times 2^32, plus those that are free and dirty. One word, so
+/// that a claim and a release write one each.
+static COUNTS: AtomicUsize = AtomicUsize::new(0);
+const ONE_USED: usize = 1 << 32;
 
 /// A span claimed from a chunk.
 pub(crate) struct Claim {
@@ -47,9 +49,10 @@ pub(crate) struct Claim {
     pub(crate) clean: bool,
 }
 
-/// Adds a chunk that starts at `base`, with the granules in `free` (clean ones) ready to be
-/// claimed; its number. Callers hold the growth lock. `None` out of memory.
-pub(crate) fn add(base: Granule, in_break: bool, free: u64) -> Option<u32> {
+/// Adds a chunk that starts at `base`, with the granules in `free` ready to be claimed, of which
+/// those in `resident` count as dirty; its number. Callers hold the growth lock. `None` out of
+/// memory.
+pub(crate) fn add(base: Granule, in_break: bool, free: u64, resident: u64) -> Option<u32> {
     let count = COUNT.load(Ordering::Relaxed);
     let vacant = if VACANT.load(Ordering::Relaxed) == 0 {
         None
@@ -61,7 +64,8 @@ pub(crate) fn add(base: Granule, in_break: bool, free: u64) -> Option<u32> {
     chunk.all.store(free, Ordering::Relaxed);
     chunk.base.store(base.0, Ordering::Relaxed);
     chunk.in_break.store(in_break, Ordering::Relaxed);
-    chunk.dirty.store(0, Ordering::Relaxed);
+    chunk.dirty.store(resident, Ordering::Relaxed);
+    count_granules(0, resident.count_ones() as isize);
     regain(base, free);
     bit_run::release(&chunk.free, free);
     if vacant.is_some() {
@@ -101,10 +105,12 @@ pub(crate) fn find_in_break(base: Granule) -> Option<u32> {
         .map(|(number, _)| number)
 }
 
-/// Makes the granules in `bits` of chunk `number` claimable, as clean ones.
-pub(crate) fn extend(number: u32, bits: u64) {
+/// Makes the granules in `bits` of chunk `number` claimable, those in `resident` as dirty ones.
+pub(crate) fn extend(number: u32, bits: u64, resident: u64) {
     if let Some(chunk) = CHUNKS.get(number as usize) {
         chunk.dirty.fetch_and(!bits, Ordering::Relaxed);
+        chunk.dirty.fetch_or(resident, Ordering::Relaxed);
+        count_granules(0, resident.count_ones() as isize);
         regain(Granule(chunk.base.load(Ordering::Relaxed)), bits);
         bit_run::release(&chunk.free, bits);
         lower_first_free(number);
@@ -142,8 +148,12 @@ fn claim_from(count: u32, wanted: impl Fn(&Chunk) -> u64) -> Option<Claim> {
                 raise_first_free(first, lowest_free);
             }
             let bits = bit_run::mask(start, count);
-            let was_dirty = chunk.dirty.fetch_or(bits, Ordering::Relaxed) & bits;
-            DIRTY_GRANULES.fetch_sub(was_dirty.count_ones() as usize, Ordering::Relaxed);
+            // The bits are ours now, and change no more.
+            let was_dirty = chunk.dirty.load(Ordering::Relaxed) & bits;
+            if was_dirty != bits {
+                chunk.dirty.fetch_or(bits, Ordering::Relaxed);
+            }
+            count_granules(count as usize, -(was_dirty.count_ones() as isize));
             let base = Granule(chunk.base.load(Ordering::Relaxed));
             let start = base.plus(start as usize);
             return Some(Claim {
@@ -188,14 +198,26 @@ pub(crate) fn release(number: u32, start: Granule, count: u32) {
         return;
     };
     let bits = bit_run::mask(start.0 - chunk.base.load(Ordering::Relaxed), count);
-    DIRTY_GRANULES.fetch_add(count as usize, Ordering::Relaxed);
+    // Before the release: what another claims is counted.
+    COUNTS.fetch_sub((ONE_USED - 1) * count as usize, Ordering::Relaxed);
     bit_run::release(&chunk.free, bits);
     lower_first_free(number);
 }
 
 /// Granules that are free and dirty now.
 pub(crate) fn dirty_granules() -> usize {
-    DIRTY_GRANULES.load(Ordering::Relaxed)
+    COUNTS.load(Ordering::Relaxed) % ONE_USED
+}
+
+/// Granules in use now.
+pub(crate) fn used_granules() -> usize {
+    COUNTS.load(Ordering::Relaxed) / ONE_USED
+}
+
+/// Adds to both counts.
+fn count_granules(used: usize, dirty: isize) {
+    let change = (used * ONE_USED).wrapping_add_signed(dirty);
+    COUNTS.fetch_add(change, Ordering::Relaxed);
 }
 
 /// Passes runs of free dirty granules as (first, count, in the break) to `discard` until only
@@ -225,7 +247,7 @@ pub(crate) fn purge(target: usize, mut discard: impl FnMut(Granule, usize, bool)
             }
         }
         chunk.dirty.fetch_and(!cleaned, Ordering::Relaxed);
-        DIRTY_GRANULES.fetch_sub(cleaned.count_ones() as usize, Ordering::Relaxed);
+        count_granules(0, -(cleaned.count_ones() as isize));
         bit_run::release(&chunk.free, claimed);
         lower_first_free(number);
     }
@@ -261,7 +283,7 @@ pub(crate) fn withdraw_top(number: u32, end: u32) -> u32 {
     };
     bit_run::release(&chunk.free, got & !withdrawn);
     let was_dirty = chunk.dirty.fetch_and(!withdrawn, Ordering::Relaxed) & withdrawn;
-    DIRTY_GRANULES.fetch_sub(was_dirty.count_ones() as usize, Ordering::Relaxed);
+    count_granules(0, -(was_dirty.count_ones() as isize));
     kept
 }
 
@@ -283,7 +305,7 @@ pub(crate) fn withdraw_whole(mut unmap: impl FnMut(Granule, usize) -> bool) {
         let base = Granule(chunk.base.load(Ordering::Relaxed));
         if unmap(base, whole.count_ones() as usize) {
             let dirty = chunk.dirty.swap(0, Ordering::Relaxed) & whole;
-            DIRTY_GRANULES.fetch_sub(dirty.count_ones() as usize, Ordering::Relaxed);
+            count_granules(0, -(dirty.count_ones() as isize));
             chunk.all.store(0, Ordering::Relaxed);
             VACANT.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -298,7 +320,7 @@ pub(crate) fn withdraw_whole(mut unmap: impl FnMut(Granule, usize) -> bool) {
 pub(crate) fn return_withdrawn(number: u32, bits: u64) {
     if let Some(chunk) = CHUNKS.get(number as usize) {
         chunk.dirty.fetch_or(bits, Ordering::Relaxed);
-        DIRTY_GRANULES.fetch_add(bits.count_ones() as usize, Ordering::Relaxed);
+        count_granules(0, bits.count_ones() as isize);
         regain(Granule(chunk.base.load(Ordering::Relaxed)), bits);
         bit_run::release(&chunk.free, bits);
     }
@@ -314,7 +336,7 @@ pub(crate) fn distrust_clean() {
         dirty += (free & now).count_ones() as usize;
     }
     FIRST_FREE.store(0, Ordering::Relaxed);
-    DIRTY_GRANULES.store(dirty, Ordering::Relaxed);
+    COUNTS.store(used_granules() * ONE_USED + dirty, Ordering::Relaxed);
 }
 
 /// Calls `each` with the record of every slab and medium object.
@@ -364,7 +386,7 @@ mod tests {
         static NEXT: AtomicUsize = AtomicUsize::new(1 << 24);
         let base = NEXT.fetch_add(CHUNK_GRANULES, Ordering::Relaxed);
         let base = Granule(u32::try_from(base).expect("31 bits"));
-        let number = add(base, in_break, bit_run::mask(0, granules)).expect("room");
+        let number = add(base, in_break, bit_run::mask(0, granules), 0).expect("room");
         (number, base)
     }
 
@@ -430,7 +452,7 @@ mod tests {
         release(number, base.plus(3), 1);
         assert_eq!((withdraw_top(number, 4), dirty_granules()), (1, 0));
         return_withdrawn(number, bit_run::mask(3, 1));
-        extend(number, bit_run::mask(4, 2));
+        extend(number, bit_run::mask(4, 2), 0);
         assert_eq!(
             dirty_granules(),
             1,

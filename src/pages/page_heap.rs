@@ -1,13 +1,10 @@
 //! The page heap: spans of 1 to 64 granules.
 
 use super::chunk::{self, Claim};
-use super::source;
+use super::{purge, source};
 use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::metadata::span::{self, Kind, Span};
-use core::sync::atomic::{AtomicUsize, Ordering};
-
-/// Granules in spans that are in use.
-static USED_GRANULES: AtomicUsize = AtomicUsize::new(0);
+use core::sync::atomic::Ordering;
 
 /// A span just taken, not yet of any kind: its records have owner 0.
 pub(crate) struct NewSpan {
@@ -19,25 +16,39 @@ pub(crate) struct NewSpan {
     pub(crate) clean: bool,
 }
 
+/// How much of a span its user will write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filling {
+    /// All of it, soon.
+    All,
+    /// Nobody knows.
+    Unknown,
+}
+
 /// Bytes of the spans in use.
 pub(crate) fn used_bytes() -> usize {
-    USED_GRANULES.load(Ordering::Relaxed) * GRANULE_BYTES
+    chunk::used_granules() * GRANULE_BYTES
 }
 
 /// Takes a span of `granules` (1 to 64), at a multiple of 64 KiB. The caller gives the first
-/// record its shape and then its kind. `None` out of memory.
-pub(crate) fn allocate(granules: u32) -> Option<NewSpan> {
+/// record its shape and then its kind. Where the heap has to grow for a span that will be filled, it
+/// may grow by pages that are resident. `None` out of memory.
+pub(crate) fn allocate(granules: u32, filling: Filling) -> Option<NewSpan> {
     let Claim {
         chunk,
         start,
         clean,
     } = chunk::claim(granules)
-        .or_else(|| source::grow(granules as usize, || chunk::claim(granules)))?;
+        .or_else(|| source::grow(granules as usize, filling, || chunk::claim(granules)))?;
     let Some(span) = prepare_records(start, granules, chunk) else {
         chunk::release(chunk, start, granules);
         return None;
     };
-    USED_GRANULES.fetch_add(granules as usize, Ordering::Relaxed);
+    purge::count_taken(if clean {
+        granules as usize * GRANULE_BYTES
+    } else {
+        0
+    });
     Some(NewSpan { start, span, clean })
 }
 
@@ -67,6 +78,5 @@ pub(crate) fn free(start: Granule, span: &'static Span) {
             record.set_kind(Kind::Free);
         }
     }
-    USED_GRANULES.fetch_sub(granules as usize, Ordering::Relaxed);
     chunk::release(chunk, start, granules);
 }

@@ -2,17 +2,21 @@
 //!
 //! *Idle* memory is what is free and may be resident: dirty free spans and kept mappings.
 //!
-//! Law of amount: idle memory stays below `GLEBE_DIRTY_MIB` plus 1/8 of what is in use. It holds
-//! at once, since after a peak nobody may call us again; passing it gives back an eighth more
-//! than is needed, in batches of up to 4 MiB a call and holding no lock.
+//! Law of amount: idle memory stays below `GLEBE_DIRTY_MIB` plus 1/8 of what is in use plus the
+//! *allowance*. It holds at once, since after a peak nobody may call us again; passing it gives
+//! back an eighth more than is needed, in batches of up to 4 MiB a call and holding no lock.
 //!
-//! Law of time: while threads come by, idle memory above 1 MiB halves every quarter of
-//! `GLEBE_PURGE_DELAY_MS`. There is no thread for that unless one was asked for: slow paths look
-//! at the clock, and a thread that stays on the fast path is made to come by now and then
-//! ([`wants_visits`], `cache::thread_cache`).
+//! Law of regret: what was given back and is wanted again adds to the allowance. A heap that
+//! breathes, by whatever amount, thus pays for one breath and keeps the memory from then on.
+//!
+//! Law of time: while threads come by, of the memory above 1 MiB that lay idle all through a
+//! quarter of `GLEBE_PURGE_DELAY_MS` half is given back, and the allowance shrinks by as much.
+//! There is no thread for that unless one was asked for: slow paths look at the clock, and a
+//! thread that stays on the fast path is made to come by now and then ([`wants_visits`],
+//! `cache::thread_cache`).
 //!
 //! 24 MiB and 1/8: a heap that breathes by less than that makes no system call, and the worst
-//! case, a program that never calls again after a peak, keeps 1.125 times its live bytes and
+//! case, a program that never calls again after one peak, keeps 1.125 times its live bytes and
 //! 24 MiB.
 
 use super::{chunk, page_heap, source};
@@ -31,6 +35,12 @@ static PURGE_CALLS: AtomicUsize = AtomicUsize::new(0);
 static LARGE_USED_BYTES: AtomicUsize = AtomicUsize::new(0);
 static LARGE_KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
 
+/// Bytes that were given back since the law of time last looked, and were not wanted again so far.
+static GIVEN_BACK_BYTES: AtomicUsize = AtomicUsize::new(0);
+static ALLOWANCE_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// The least that was idle since the law of time last looked.
+static LEAST_IDLE_BYTES: AtomicUsize = AtomicUsize::new(0);
+
 /// Idle memory below this does not decay: not worth a system call.
 const DECAY_FLOOR_BYTES: usize = 1 << 20;
 
@@ -46,6 +56,7 @@ pub(crate) fn purge_calls() -> usize {
 
 /// Counts `bytes` given back by one call.
 pub(crate) fn count_purged(bytes: usize) {
+    GIVEN_BACK_BYTES.fetch_add(bytes, Ordering::Relaxed);
     PURGED_BYTES.fetch_add(bytes, Ordering::Relaxed);
     PURGE_CALLS.fetch_add(1, Ordering::Relaxed);
 }
@@ -65,6 +76,32 @@ pub(crate) fn large_kept_bytes() -> usize {
     LARGE_KEPT_BYTES.load(Ordering::Relaxed)
 }
 
+/// To be called when free memory came into use: `fresh_bytes` that were not resident (regretted, if
+/// we gave them back), the rest idle before.
+pub(crate) fn count_taken(fresh_bytes: usize) {
+    if fresh_bytes > 0 {
+        let given_back = GIVEN_BACK_BYTES.load(Ordering::Relaxed);
+        let regretted = given_back.min(fresh_bytes);
+        // One try: what a race misses is counted at the next purge too many.
+        if regretted > 0
+            && GIVEN_BACK_BYTES
+                .compare_exchange(
+                    given_back,
+                    given_back - regretted,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+        {
+            ALLOWANCE_BYTES.fetch_add(regretted, Ordering::Relaxed);
+        }
+    }
+    let idle = idle_bytes();
+    if idle < LEAST_IDLE_BYTES.load(Ordering::Relaxed) {
+        LEAST_IDLE_BYTES.store(idle, Ordering::Relaxed);
+    }
+}
+
 /// Free memory that may be resident, in bytes.
 pub(crate) fn idle_bytes() -> usize {
     chunk::dirty_granules() * GRANULE_BYTES + large_kept_bytes()
@@ -73,7 +110,10 @@ pub(crate) fn idle_bytes() -> usize {
 /// The law of amount's bound, in bytes.
 pub(crate) fn limit_bytes() -> usize {
     let used = page_heap::used_bytes() + LARGE_USED_BYTES.load(Ordering::Relaxed);
-    config::dirty_bytes().saturating_add(used / 8)
+    let allowance = ALLOWANCE_BYTES.load(Ordering::Relaxed);
+    config::dirty_bytes()
+        .saturating_add(used / 8)
+        .saturating_add(allowance)
 }
 
 /// What idle memory has to shrink to now by the two laws; `None` where it may stay.
@@ -87,7 +127,12 @@ pub(crate) fn due_target_bytes() -> Option<usize> {
         return Some(limit - limit / 8);
     }
     let halvings = halvings_due()?;
-    Some((idle >> halvings.min(63)).max(DECAY_FLOOR_BYTES))
+    let least = LEAST_IDLE_BYTES.swap(idle, Ordering::Relaxed).min(idle);
+    let rested = least - (least >> halvings.min(63));
+    let allowance = ALLOWANCE_BYTES.load(Ordering::Relaxed);
+    ALLOWANCE_BYTES.store(allowance.saturating_sub(rested), Ordering::Relaxed);
+    GIVEN_BACK_BYTES.store(0, Ordering::Relaxed);
+    (rested > 0).then(|| (idle - rested).max(DECAY_FLOOR_BYTES))
 }
 
 /// Halvings that are due since the last one, counted from when idle memory was first seen after

@@ -28,7 +28,6 @@ mod tests {
         );
         span.granules
             .store(class.slab_granules() as u8, Ordering::Relaxed);
-        span.capacity.store(class.slab_blocks(), Ordering::Relaxed);
         Slab { start, span }
     }
 

@@ -83,9 +83,21 @@ impl SizeClass {
 
     /// Blocks in a slab.
     pub(crate) const fn slab_blocks(self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "at most 4096")]
-        let blocks = (self.slab_granules() as usize * GRANULE_BYTES / self.block_bytes()) as u32;
-        blocks
+        /// By class: a division otherwise.
+        const BLOCKS: [u16; CLASSES] = {
+            let mut blocks = [0; CLASSES];
+            let mut number = 0;
+            while number < CLASSES {
+                let class = SizeClass::new(number);
+                let bytes = class.slab_granules() as usize * GRANULE_BYTES;
+                #[expect(clippy::cast_possible_truncation, reason = "at most 4096")]
+                let count = (bytes / class.block_bytes()) as u16;
+                blocks[number] = count;
+                number += 1;
+            }
+            blocks
+        };
+        BLOCKS[self.number()] as u32
     }
 
     /// ceil(2^32 / block size). For an offset n and a block size d below 2^16, d divides n iff

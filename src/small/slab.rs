@@ -6,9 +6,10 @@
 
 use super::block::Block;
 use super::size_class::SizeClass;
-use crate::base::address::Granule;
+use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::metadata::span::{Kind, Place, Span, UNOWNED};
-use crate::pages::page_heap;
+use crate::os::mapping;
+use crate::pages::page_heap::{self, Filling};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes carved at a time from a fresh slab: a page. A slab that is used up quickly doubles it
@@ -33,6 +34,15 @@ pub(crate) fn next_generation() -> u32 {
     GENERATION.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
+/// A slab whose countdown reached 0 wants a look.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Countdown {
+    /// Goes on.
+    Running,
+    /// Reached 0.
+    Due,
+}
+
 /// A slab as its owner sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Slab {
@@ -51,14 +61,19 @@ impl Slab {
         }
     }
 
-    /// Makes a new slab of `class` that belongs to the cache at address `owner`.
-    pub(crate) fn new(class: SizeClass, owner: usize) -> Option<Slab> {
-        let new = page_heap::allocate(class.slab_granules())?;
+    /// Makes a new slab of `class` that belongs to the cache at address `owner`; all of it resident
+    /// at once if that will fill it, which saves a fault a page.
+    pub(crate) fn new(class: SizeClass, owner: usize, filling: Filling) -> Option<Slab> {
+        let new = page_heap::allocate(class.slab_granules(), filling)?;
         let span = new.span;
+        if filling == Filling::All && new.clean {
+            let bytes = class.slab_granules() as usize * GRANULE_BYTES;
+            mapping::populate(new.start.address(), bytes);
+        }
         #[expect(clippy::cast_possible_truncation, reason = "below 72")]
         span.class.store(class.number() as u8, Ordering::Relaxed);
         span.divisor.store(class.divisor(), Ordering::Relaxed);
-        span.capacity.store(class.slab_blocks(), Ordering::Relaxed);
+        span.listed.store(0, Ordering::Relaxed);
         span.carved.store(0, Ordering::Relaxed);
         span.free.store(0, Ordering::Relaxed);
         span.bias.store(0, Ordering::Relaxed);
@@ -95,14 +110,14 @@ impl Slab {
     /// Whether a block can be had without another slab.
     pub(crate) fn has_room(self) -> bool {
         self.span.free.load(Ordering::Relaxed) != 0
-            || self.span.carved.load(Ordering::Relaxed) < self.span.capacity.load(Ordering::Relaxed)
+            || self.span.carved.load(Ordering::Relaxed) < self.class().slab_blocks()
     }
 
     /// Links untouched blocks into the free list; `false` if there is none left.
     pub(crate) fn carve(self) -> bool {
         let span = self.span;
         let carved = span.carved.load(Ordering::Relaxed);
-        let capacity = span.capacity.load(Ordering::Relaxed);
+        let capacity = self.class().slab_blocks();
         if carved == capacity {
             return false;
         }
@@ -122,6 +137,49 @@ impl Slab {
         span.free.store(next, Ordering::Relaxed);
         span.carved.store(carved + batch, Ordering::Relaxed);
         true
+    }
+
+    /// Puts a free block back.
+    pub(crate) fn put(self, block: Block) -> Countdown {
+        let span = self.span;
+        block.set_link(span.free.load(Ordering::Relaxed));
+        span.free.store(block.address(), Ordering::Relaxed);
+        let countdown = span.countdown.load(Ordering::Relaxed).wrapping_sub(1);
+        span.countdown.store(countdown, Ordering::Relaxed);
+        if countdown == 0 {
+            Countdown::Due
+        } else {
+            Countdown::Running
+        }
+    }
+
+    /// Takes up to `most` (1 or more) free blocks: their list, and their number. They are in use
+    /// then.
+    pub(crate) fn take_free(self, most: u32) -> (usize, u32) {
+        let span = self.span;
+        let free = span
+            .carved
+            .load(Ordering::Relaxed)
+            .wrapping_sub(span.used());
+        let head = span.free.load(Ordering::Relaxed);
+        let (rest, taken) = if free <= most {
+            (0, free)
+        } else {
+            let mut last = head;
+            for _ in 1..most {
+                // SAFETY: a free list holds block starts, this one more than `most`.
+                last = unsafe { Block::at(last) }.link();
+            }
+            // SAFETY: as above.
+            let last = unsafe { Block::at(last) };
+            let rest = last.link();
+            last.set_link(0);
+            (rest, most)
+        };
+        let countdown = span.countdown.load(Ordering::Relaxed).wrapping_add(taken);
+        span.countdown.store(countdown, Ordering::Relaxed);
+        span.free.store(rest, Ordering::Relaxed);
+        (head, taken)
     }
 
     /// Gives up ownership: any thread that frees into the slab may claim it.
@@ -151,7 +209,7 @@ impl Slab {
             return false;
         }
         if span.generation.load(Ordering::Relaxed) != generation() {
-            let capacity = span.capacity.load(Ordering::Relaxed);
+            let capacity = self.class().slab_blocks();
             span.free.store(0, Ordering::Relaxed);
             span.carved.store(capacity, Ordering::Relaxed);
             span.bias.store(0, Ordering::Relaxed);
@@ -161,6 +219,7 @@ impl Slab {
         }
         span.next.store(0, Ordering::Relaxed);
         span.previous.store(0, Ordering::Relaxed);
+        span.listed.store(0, Ordering::Relaxed);
         true
     }
 
@@ -171,11 +230,7 @@ impl Slab {
         let bytes = self.class().block_bytes();
         while at != 0 {
             let offset = at - self.start.address();
-            assert!(
-                offset
-                    < span.granules.load(Ordering::Relaxed) as usize
-                        * crate::base::address::GRANULE_BYTES
-            );
+            assert!(offset < span.granules.load(Ordering::Relaxed) as usize * GRANULE_BYTES);
             assert_eq!(offset % bytes, 0, "a free list holds block starts");
             length += 1;
             // SAFETY: checked just now.

@@ -50,7 +50,7 @@ pub(crate) struct Span {
     pub(crate) previous: OwnersOnly<u32>,
     pub(crate) generation: OwnersOnly<u32>,
     pub(crate) divisor: OwnersOnly<u32>,
-    pub(crate) capacity: OwnersOnly<u32>,
+    pub(crate) listed: OwnersOnly<u8>,
     pub(crate) class: OwnersOnly<u8>,
     pub(crate) granules: OwnersOnly<u8>,
     pub(crate) chunk: OwnersOnly<u32>,

@@ -9,7 +9,7 @@ struct Variable {
     meaning: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 8] = [
+const VARIABLES: [Variable; 9] = [
     Variable {
         name: "GLEBE_SOURCE",
         values: "auto|break|mmap",
@@ -66,6 +66,15 @@ const VARIABLES: [Variable; 8] = [
         values: "0..65536",
         default: "24",
         meaning: &["MiB of it kept at most, beside 1/8 of the live heap"],
+    },
+    Variable {
+        name: "GLEBE_HUGE_PAGES",
+        values: "auto|off",
+        default: "auto",
+        meaning: &[
+            "huge pages for a heap above 32 MiB and for large",
+            "objects that grow",
+        ],
     },
 ];
 

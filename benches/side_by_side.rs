@@ -1,0 +1,277 @@
+//! glebe beside glibc and its peers: `cargo bench --bench side_by_side -- --help`.
+//!
+//! Each row is a program that runs under every allocator in turn, round after round, each round
+//! beginning with another one, so that a noisy moment hits all alike. Allocators run at their
+//! defaults in a clean environment; results must be those under glibc.
+
+#[path = "side_by_side/allocators.rs"]
+mod allocators;
+#[path = "side_by_side/chart.rs"]
+mod chart;
+#[path = "side_by_side/figures.rs"]
+mod figures;
+#[path = "side_by_side/json.rs"]
+mod json;
+#[path = "side_by_side/markdown.rs"]
+mod markdown;
+#[path = "side_by_side/programs.rs"]
+mod programs;
+#[path = "side_by_side/report.rs"]
+mod report;
+#[path = "side_by_side/rows.rs"]
+mod rows;
+#[path = "side_by_side/run.rs"]
+mod run;
+#[path = "side_by_side/verdict.rs"]
+mod verdict;
+
+use allocators::{Allocator, Kind, repository};
+use figures::{Measure, Measured, Outcome, Table};
+use report::{Machine, Report};
+use rows::{Group, ROWS, Row, Time};
+use run::{Job, Stage, source};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+const USAGE: &str = "\
+cargo bench --bench side_by_side -- [OPTION | NAME=LIBRARY]...
+  NAME=LIBRARY      one more allocator; `glebe` replaces the one that would be built, and names
+                    that begin with glebe are shown but are no peers
+  --quick           some of the rows, with less work, in one round
+  --rounds N        instead of 3
+  --rows PATTERN    only rows with this in their name; may be repeated
+  --only NAME,...   only these allocators, and glibc
+  --list            says what would run, and ends
+  --output FOLDER   for the report; otherwise target/side_by_side";
+
+#[derive(Default)]
+struct Options {
+    quick: bool,
+    list: bool,
+    rounds: Option<usize>,
+    patterns: Vec<String>,
+    only: Vec<String>,
+    output: Option<PathBuf>,
+    further: Vec<(String, PathBuf)>,
+}
+
+impl Options {
+    fn read(mut words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut options = Self::default();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--bench" => {}
+                "--quick" => options.quick = true,
+                "--list" => options.list = true,
+                "--rounds" => options.rounds = Some(words.next()?.parse().ok()?),
+                "--rows" => options.patterns.push(words.next()?),
+                "--only" => options
+                    .only
+                    .extend(words.next()?.split(',').map(str::to_owned)),
+                "--output" => options.output = Some(words.next()?.into()),
+                _ => {
+                    let (name, library) = word.split_once('=')?;
+                    let library = fs::canonicalize(library).ok()?;
+                    options.further.push((name.to_owned(), library));
+                }
+            }
+        }
+        Some(options)
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        let mut patterns = self.patterns.iter();
+        (!self.quick || row.quick_scale > 0)
+            && (self.patterns.is_empty() || patterns.any(|it| row.name.contains(it)))
+    }
+
+    fn wants_allocator(&self, allocator: &Allocator) -> bool {
+        allocator.kind == Kind::Glibc || self.only.is_empty() || self.only.contains(&allocator.name)
+    }
+
+    /// The row as it can run here; None, said loudly, where it cannot.
+    fn job(&self, row: &'static Row) -> Option<Job> {
+        let program = if row.group.is_installed() {
+            let program = programs::installed(row.program);
+            if program.is_none() {
+                eprintln!("SKIPPED: {}: no {} here", row.name, row.program);
+            }
+            program?
+        } else {
+            // Found in the folder that everything runs in.
+            PathBuf::from("./").join(row.program)
+        };
+        if available_mib() < row.needs_mib {
+            eprintln!(
+                "SKIPPED: {}: needs {} MiB of memory",
+                row.name, row.needs_mib
+            );
+            return None;
+        }
+        let rounds = self.rounds.unwrap_or(if self.quick { 1 } else { 3 });
+        let runs_per_round = match row.group {
+            Group::StartUp if self.quick => 30,
+            Group::StartUp => 100,
+            _ => 1,
+        };
+        Some(Job {
+            row,
+            program,
+            scale: if self.quick {
+                row.quick_scale
+            } else {
+                row.scale
+            },
+            rounds: rounds.min(row.most_rounds) * runs_per_round,
+        })
+    }
+}
+
+/// What may be taken without swapping.
+fn available_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|it| it.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|it| it.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map_or(0, |it| it / 1024)
+}
+
+fn main() -> ExitCode {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("side_by_side: measures only as `cargo bench --bench side_by_side`");
+        return ExitCode::SUCCESS;
+    }
+    let Some(options) = Options::read(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let rows = ROWS.iter().filter(|row| options.wants(row));
+    let jobs: Vec<Job> = rows.filter_map(|row| options.job(row)).collect();
+    let mut allocators = allocators::found(&options.further);
+    allocators.retain(|it| options.wants_allocator(it));
+    if options.list {
+        for job in &jobs {
+            println!("{:10} {}", job.row.group.name(), job.row.name);
+        }
+        for allocator in &allocators {
+            println!(
+                "{:10} {}: {}",
+                "allocator",
+                allocator.name,
+                allocator.origin()
+            );
+        }
+        return ExitCode::SUCCESS;
+    }
+
+    let mut workloads: Vec<&str> = jobs.iter().map(|it| it.row.program).collect();
+    workloads.retain(|it| source(it).exists());
+    workloads.sort_unstable();
+    workloads.dedup();
+    let stage = Stage::set_up(&workloads);
+    for allocator in allocators.extract_if(.., |it| !it.is_loaded()) {
+        eprintln!("SKIPPED: {}: cannot be preloaded", allocator.name);
+        assert!(allocator.kind != Kind::Glebe);
+    }
+    allocators.extend(stage.floors());
+
+    let folder = options.output.clone();
+    let folder = folder.unwrap_or_else(|| repository().join("target/side_by_side"));
+    let machine = report::machine();
+    let mut table = Table {
+        allocators,
+        rows: Vec::new(),
+    };
+    let begin = Instant::now();
+    for (number, job) in jobs.iter().enumerate() {
+        let (passed, of) = (begin.elapsed().as_secs(), jobs.len());
+        eprintln!("{passed:4} s  {}/{of}  {}", number + 1, job.row.name);
+        table.rows.push(measured(&stage, job, &table.allocators));
+        // After each row, so that what was measured stays if the rest is interrupted.
+        write_report(&table, &machine, &folder);
+    }
+    let report = Report::of(&table, &machine);
+    println!("{}", markdown::markdown(&report));
+    println!(
+        "{} s; written to {}",
+        begin.elapsed().as_secs(),
+        folder.display()
+    );
+    ExitCode::from(u8::from(report.glebe_failed()))
+}
+
+fn write_report(table: &Table, machine: &Machine, folder: &Path) {
+    let report = Report::of(table, machine);
+    fs::create_dir_all(folder).expect("a folder for the report");
+    for (file, text) in [
+        ("table.md", markdown::markdown(&report)),
+        ("table.json", format!("{:#}\n", json::json(&report))),
+        ("time.svg", chart::svg(table, Measure::Time)),
+        ("memory.svg", chart::svg(table, Measure::Peak)),
+    ] {
+        fs::write(folder.join(file), text).expect("the report can be written");
+    }
+}
+
+/// All runs of a row.
+fn measured(stage: &Stage, job: &Job, allocators: &[Allocator]) -> Measured {
+    let takes_part = |kind| match kind {
+        Kind::Nothing => job.row.group == Group::Pair,
+        Kind::Empty => job.row.group == Group::StartUp,
+        _ => true,
+    };
+    let mut outcomes: Vec<Option<Outcome>> = allocators
+        .iter()
+        .map(|it| takes_part(it.kind).then(|| Ok(Vec::new())))
+        .collect();
+    if job.row.group.is_installed() {
+        // Brings the program's files into memory.
+        let _ = run(stage, job, &allocators[0]);
+    }
+    for round in 0..job.rounds {
+        for turn in 0..allocators.len() {
+            let number = (round + turn) % allocators.len();
+            if let Some(Ok(runs)) = &mut outcomes[number] {
+                match run(stage, job, &allocators[number]) {
+                    Ok(run) => runs.push(run),
+                    Err(how) => outcomes[number] = Some(Err(how)),
+                }
+            }
+        }
+    }
+    // glibc is the first.
+    let expected = match &outcomes[0] {
+        Some(Ok(runs)) => runs.first().map(|it| it.result.clone()),
+        _ => None,
+    };
+    for outcome in &mut outcomes {
+        if let (Some(expected), Some(Ok(runs))) = (&expected, &outcome)
+            && runs.iter().any(|it| it.result != *expected)
+        {
+            *outcome = Some(Err("wrong result".to_owned()));
+        }
+    }
+    Measured {
+        row: job.row,
+        outcomes,
+    }
+}
+
+fn run(stage: &Stage, job: &Job, allocator: &Allocator) -> Result<run::Run, String> {
+    let mut run = match job.row.program {
+        programs::REDIS => programs::redis(stage, job, allocator)?,
+        _ => stage.run(job, allocator)?,
+    };
+    if job.row.group == Group::StartUp {
+        run.peak_kib = stage
+            .resident_at_end(job, allocator)
+            .unwrap_or(run.peak_kib);
+    }
+    match job.row.time {
+        Time::Metric(metric) if !run.metrics.contains_key(metric) => {
+            Err(format!("no metric {metric}"))
+        }
+        _ => Ok(run),
+    }
+}
