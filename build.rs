@@ -13,6 +13,15 @@ fn main() {
     fs::write(out.join("libgcc_s.so"), "INPUT(libgcc_eh.a libgcc.a)\n")
         .expect("OUT_DIR is writable");
     argument(&format!("-L{}", out.display()));
+    // std keeps the program's arguments at start-up, for programs that ask it; we do not, and the
+    // constructor would make a part of std resident in every process that is used for nothing else.
+    let script = out.join("constructors.ld");
+    fs::write(
+        &script,
+        "SECTIONS { /DISCARD/ : { *(.init_array.00099) } } INSERT BEFORE .init_array;\n",
+    )
+    .expect("OUT_DIR is writable");
+    argument(&format!("-Wl,-T,{}", script.display()));
     argument("-Wl,-soname,libglebe.so.0");
     argument("-Wl,-z,now,-z,nodelete");
 

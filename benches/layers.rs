@@ -41,6 +41,7 @@ use abi::libc::{glebe_calloc, glebe_free, glebe_malloc, glebe_realloc};
 use base::address::{GRANULE_BYTES, Granule};
 use criterion::{BatchSize, Bencher, Criterion, Throughput, criterion_group, criterion_main};
 use heap::thread::with_cache;
+use large::large_object::Contents;
 use large::{idle_memory, large_object};
 use metadata::span;
 use pages::page_heap::{self, Filling, NewSpan};
@@ -214,7 +215,7 @@ fn decay(criterion: &mut Criterion) {
 fn kept_mappings(criterion: &mut Criterion) {
     criterion.bench_function("large/4 MiB, from a kept mapping", |bencher| {
         bencher.iter(|| {
-            let object = large_object::allocate(4 << 20, 1).expect("memory");
+            let object = large_object::allocate(4 << 20, 1, Contents::Any).expect("memory");
             large_object::free(span::place_of(object.address).expect("ours"));
         });
     });

@@ -14,6 +14,7 @@
 //! In the child of a program in which only the forking thread ever allocated nothing of this is
 //! needed, and nothing is lost.
 
+use super::start;
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
 use crate::os::thread_slot::{Owner, ThreadSlot};
@@ -31,14 +32,17 @@ pub(super) fn prepare() {
 /// Registers a handler too, where libc is set up: it serves where the kernel refuses to wipe.
 pub(super) fn register() {
     unsafe extern "C" {
-        fn pthread_atfork(
+        // What pthread_atfork, which is in each library's own text, calls: a page less.
+        fn __register_atfork(
             prepare: Option<unsafe extern "C" fn()>,
             parent: Option<unsafe extern "C" fn()>,
             child: Option<unsafe extern "C" fn()>,
+            library: *const core::ffi::c_void,
         ) -> i32;
     }
-    // SAFETY: the handler lives as long as the process.
-    unsafe { pthread_atfork(None, None, Some(in_child)) };
+    // SAFETY: the handler lives as long as the process; since the library is never unloaded, it
+    // needs no handle to be removed by.
+    unsafe { __register_atfork(None, None, Some(in_child), core::ptr::null()) };
 }
 
 /// Called where a slow path begins: notices a fork that ran no handler.
@@ -50,7 +54,9 @@ pub(crate) fn notice() {
 }
 
 extern "C" fn in_child() {
-    recover();
+    if start::has_begun() {
+        recover();
+    }
 }
 
 #[cold]

@@ -6,6 +6,7 @@ use super::{bootstrap, foreign};
 use crate::base::address::GRANULE_BYTES;
 use crate::cache::bin::{Bin, Room};
 use crate::cache::thread_cache::{self, ThreadCache};
+use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
 use crate::metadata::span::{self, Kind, Place, Span, UNOWNED};
@@ -56,7 +57,7 @@ pub(crate) fn allocate_slow(bytes: usize) -> usize {
         return bootstrap::allocate(bytes, 16);
     }
     let Some(class) = SizeClass::holding(bytes) else {
-        return allocate_object(bytes).0;
+        return allocate_object(bytes, Contents::Any).0;
     };
     let word = slot.word();
     if word & BUSY == 0 {
@@ -91,7 +92,7 @@ fn or_after_purge<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
 }
 
 /// A medium or large object; and whether it is zero throughout.
-fn allocate_object(bytes: usize) -> (usize, bool) {
+fn allocate_object(bytes: usize, contents: Contents) -> (usize, bool) {
     if bytes > MAX_BYTES {
         return (0, false);
     }
@@ -106,7 +107,9 @@ fn allocate_object(bytes: usize) -> (usize, bool) {
             };
             medium
                 .map(|object| (object.address, object.clean))
-                .or_else(|| large_object::allocate(bytes, 1).map(|it| (it.address, it.clean)))
+                .or_else(|| {
+                    large_object::allocate(bytes, 1, contents).map(|it| (it.address, it.clean))
+                })
         });
         object.flatten()
     };
@@ -119,7 +122,7 @@ pub(crate) fn allocate_zeroed(bytes: usize) -> usize {
     let (address, clean) = if SizeClass::holding(bytes).is_some() {
         (allocate(bytes), false)
     } else if ThreadSlot::current().is_ready() {
-        allocate_object(bytes)
+        allocate_object(bytes, Contents::Zeroes)
     } else {
         return bootstrap::allocate(bytes, 16);
     };
@@ -142,13 +145,15 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
         return allocate_class(class);
     }
     if alignment <= GRANULE_BYTES {
-        return allocate_object(bytes).0;
+        return allocate_object(bytes, Contents::Any).0;
     }
     if bytes > MAX_BYTES || alignment > MAX_BYTES {
         return 0;
     }
-    or_after_purge(|| with_cache(|_| large_object::allocate(bytes, alignment)).flatten())
-        .map_or(0, |object| object.address)
+    or_after_purge(|| {
+        with_cache(|_| large_object::allocate(bytes, alignment, Contents::Any)).flatten()
+    })
+    .map_or(0, |object| object.address)
 }
 
 // ---- free ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ use crate::report;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+static OPTIONS_READ: AtomicBool = AtomicBool::new(false);
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// The first step, once; whoever comes second while the first is at it goes on with what is there.
@@ -19,13 +20,24 @@ pub(super) fn once() {
     if STARTED.swap(true, Ordering::Relaxed) {
         return;
     }
-    process::for_each_initial_variable(config::take_variable);
+    read_options();
     fork::prepare();
+}
+
+/// Whether the first step was taken: whether anything was ever allocated.
+pub(super) fn has_begun() -> bool {
+    STARTED.load(Ordering::Relaxed)
+}
+
+fn read_options() {
+    if !OPTIONS_READ.swap(true, Ordering::Relaxed) {
+        process::for_each_initial_variable(config::take_variable);
+    }
 }
 
 /// The second step.
 pub(crate) fn after_libc() {
-    once();
+    read_options();
     fork::register();
     if config::statistics() != Statistics::Off {
         statistics::prepare();

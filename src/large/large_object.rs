@@ -3,15 +3,11 @@
 
 use super::kept_mappings::{self, Kept};
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
-use crate::config;
 use crate::metadata::span::{self, Kind, Place};
 use crate::os::{mapping, process};
+use crate::pages::huge::{self, HUGE_PAGE_BYTES};
 use crate::pages::purge;
 use core::sync::atomic::{AtomicUsize, Ordering};
-
-/// Mappings from this length on start at a multiple of it: then the kernel moves them by whole
-/// page tables (mremap) and may back them by huge pages.
-const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static LIVE_OBJECTS: AtomicUsize = AtomicUsize::new(0);
@@ -40,9 +36,19 @@ fn shape(bytes: usize) -> Option<(usize, u32)> {
     Some((usable, u32::try_from(granules).ok()?))
 }
 
+/// What an object may hold at first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contents {
+    /// Anything.
+    Any,
+    /// Zeroes are wanted: those of a new mapping cost nothing until they are touched, so no kept one
+    /// is written over.
+    Zeroes,
+}
+
 /// Allocates at least `bytes` at a multiple of `alignment` (a power of two); `None` out of
 /// memory.
-pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<LargeObject> {
+pub(crate) fn allocate(bytes: usize, alignment: usize, contents: Contents) -> Option<LargeObject> {
     let (usable, granules) = shape(bytes)?;
     let length = granules as usize * GRANULE_BYTES;
     let natural = if length >= HUGE_PAGE_BYTES {
@@ -50,7 +56,9 @@ pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<LargeObject> {
     } else {
         GRANULE_BYTES
     };
-    if let Some(address) = reuse(usable, granules, alignment.max(GRANULE_BYTES)) {
+    if contents == Contents::Any
+        && let Some(address) = reuse(usable, granules, alignment.max(GRANULE_BYTES))
+    {
         return Some(LargeObject {
             address,
             clean: false,
@@ -185,7 +193,7 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     if mapping::resize_in_place(address, old.bytes(), length) {
         unregister(place, Kind::Released);
         register(place.start, usable, granules)?;
-        expect_growth(address, old.bytes(), length);
+        huge::expect_growth(address, old.bytes(), length);
         return Some(address);
     }
     let alignment = if length >= HUGE_PAGE_BYTES {
@@ -202,18 +210,8 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     };
     register(Granule::of(moved)?, usable, granules)?;
     mapping::name(moved, length, c"glebe large");
-    expect_growth(moved, old.bytes(), length);
+    huge::expect_growth(moved, old.bytes(), length);
     Some(moved)
-}
-
-/// An object that grows is being written from its start on: what it grew by is asked for in huge
-/// pages. (One that is allocated at its full size may stay mostly untouched, and gets none.) The
-/// advice is for all of it, since mremap moves one mapping, not two.
-fn expect_growth(address: usize, old_bytes: usize, new_bytes: usize) {
-    let first = old_bytes & !(HUGE_PAGE_BYTES - 1);
-    if new_bytes >= first + HUGE_PAGE_BYTES && config::huge_pages() {
-        mapping::advise_huge(address, new_bytes);
-    }
 }
 
 /// Whether `address` lies where something of ours was unmapped and nothing else is mapped now:

@@ -155,6 +155,14 @@ pub(crate) fn advise_huge(address: usize, bytes: usize) {
     }
 }
 
+/// Asks for none any more.
+pub(crate) fn advise_small(address: usize, bytes: usize) {
+    if let Some(at) = pointer(address) {
+        // SAFETY: as in `advise_huge`.
+        let _refused = unsafe { nix::sys::mman::madvise(at, bytes, MmapAdvise::MADV_NOHUGEPAGE) };
+    }
+}
+
 /// Makes a range that was never touched resident, with one call for what would be a fault a page
 /// (Linux 5.14); `false` where the kernel does not do that, and nothing is lost.
 pub(crate) fn populate(address: usize, bytes: usize) -> bool {

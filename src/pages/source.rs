@@ -2,6 +2,7 @@
 //! part of the program moved it. `GLEBE_SOURCE` picks one of them alone.
 
 use super::chunk;
+use super::huge::{self, HUGE_PAGE_BYTES};
 use super::page_heap::Filling;
 use crate::base::address::{
     CHUNK_BYTES, CHUNK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up,
@@ -22,9 +23,9 @@ const BREAK_STEP: usize = 16;
 /// kernel has them, resident from the start: one call for hundreds of faults, and a larger reach of the processor's address cache.
 /// At most 1/8 of the heap is thus resident and not in use yet, and the laws of `pages::purge`
 /// see it as idle.
-const HUGE_FROM_BYTES: usize = 16 << 20;
-/// Granules of a huge page, 2 MiB.
-const HUGE_STEP: usize = 32;
+const AHEAD_FROM_BYTES: usize = 16 << 20;
+/// Granules by which it grows then: a huge page.
+const AHEAD_STEP: usize = HUGE_PAGE_BYTES / GRANULE_BYTES;
 
 /// Our idea of the program break.
 struct Break {
@@ -74,15 +75,15 @@ pub(crate) fn grow<T>(
         config::source()
     };
     let heap_bytes = break_bytes() + mmap_bytes();
-    let huge = filling == Filling::All && heap_bytes >= HUGE_FROM_BYTES && config::huge_pages();
-    let grown = (source != Source::Mmap && grow_break(&mut program_break, count, huge))
-        || (source != Source::Break && grow_by_mmap(count, huge));
+    let ahead = filling == Filling::All && heap_bytes >= AHEAD_FROM_BYTES;
+    let grown = (source != Source::Mmap && grow_break(&mut program_break, count, ahead))
+        || (source != Source::Break && grow_by_mmap(count, ahead));
     PEAK_BYTES.fetch_max(break_bytes() + mmap_bytes(), Ordering::Relaxed);
     if grown { retry() } else { None }
 }
 
 /// Grows the break so that `count` more granules lie in one chunk.
-fn grow_break(state: &mut Break, count: usize, huge: bool) -> bool {
+fn grow_break(state: &mut Break, count: usize, ahead: bool) -> bool {
     let Some(now) = program_break::current() else {
         return false;
     };
@@ -91,8 +92,8 @@ fn grow_break(state: &mut Break, count: usize, huge: bool) -> bool {
     };
     let first = start >> GRANULE_SHIFT;
     let left_in_chunk = CHUNK_GRANULES - first % CHUNK_GRANULES;
-    let wanted = if huge {
-        (first + count).next_multiple_of(HUGE_STEP) - first
+    let wanted = if ahead {
+        (first + count).next_multiple_of(AHEAD_STEP) - first
     } else {
         count.max(BREAK_STEP)
     };
@@ -114,7 +115,7 @@ fn grow_break(state: &mut Break, count: usize, huge: bool) -> bool {
         lose_break();
         return false;
     }
-    let resident = huge && make_resident(start, granules * GRANULE_BYTES);
+    let resident = ahead && huge::make_resident(start, granules * GRANULE_BYTES);
     state.end = now + bytes;
     BREAK_BYTES.fetch_add(granules * GRANULE_BYTES, Ordering::Relaxed);
     let mut next = first;
@@ -140,14 +141,8 @@ fn grow_break(state: &mut Break, count: usize, huge: bool) -> bool {
     true
 }
 
-/// Makes new heap resident, in huge pages if these are to be had.
-fn make_resident(address: usize, bytes: usize) -> bool {
-    mapping::advise_huge(address, bytes);
-    mapping::populate(address, bytes)
-}
-
 /// Maps a chunk, or just what is wanted where a whole one is not to be had.
-fn grow_by_mmap(count: usize, huge: bool) -> bool {
+fn grow_by_mmap(count: usize, ahead: bool) -> bool {
     let whole = mapping::map_aligned(CHUNK_BYTES, CHUNK_BYTES).map(|at| (at, CHUNK_GRANULES));
     let mapped = whole.or_else(|| {
         mapping::map_aligned(count * GRANULE_BYTES, GRANULE_BYTES).map(|at| (at, count))
@@ -158,7 +153,7 @@ fn grow_by_mmap(count: usize, huge: bool) -> bool {
     let bytes = granules * GRANULE_BYTES;
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     let all = bit_run::mask(0, granules as u32);
-    let resident = huge && granules == CHUNK_GRANULES && make_resident(address, bytes);
+    let resident = ahead && granules == CHUNK_GRANULES && huge::make_resident(address, bytes);
     let added = Granule::of(address)
         .and_then(|base| chunk::add(base, false, all, if resident { all } else { 0 }));
     if added.is_none() {

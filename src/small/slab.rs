@@ -12,9 +12,11 @@ use crate::os::mapping;
 use crate::pages::page_heap::{self, Filling};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Bytes carved at a time from a fresh slab: a page. A slab that is used up quickly doubles it
-/// up to 16 KiB, for fewer trips to this slow path.
+/// Carved at a time from a fresh slab: a page at most, and so few blocks that a thread which wants
+/// one does not write to hundreds. A slab that is used up quickly doubles it up to 16 KiB, for
+/// fewer trips to this slow path.
 const FIRST_CARVE_BYTES: usize = 4096;
+const FIRST_CARVE_BLOCKS: usize = 32;
 const LAST_CARVE_BYTES: usize = 16384;
 
 /// `bias` of a slab that may become empty without anybody looking.
@@ -122,8 +124,8 @@ impl Slab {
             return false;
         }
         let block_bytes = self.class().block_bytes();
-        let batch_bytes =
-            (carved as usize * block_bytes).clamp(FIRST_CARVE_BYTES, LAST_CARVE_BYTES);
+        let first_bytes = (FIRST_CARVE_BLOCKS * block_bytes).min(FIRST_CARVE_BYTES);
+        let batch_bytes = (carved as usize * block_bytes).clamp(first_bytes, LAST_CARVE_BYTES);
         #[expect(clippy::cast_possible_truncation, reason = "at most 1024")]
         let batch = ((batch_bytes / block_bytes) as u32).clamp(1, capacity - carved);
         let mut next = span.free.load(Ordering::Relaxed);
