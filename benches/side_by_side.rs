@@ -214,6 +214,24 @@ fn write_report(table: &Table, machine: &Machine, folder: &Path) {
     }
 }
 
+/// Where the drawing of orders begins: the same orders in each run of the bench.
+const FIRST_STATE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The numbers below `count` in an order drawn by xorshift. One that is always the same would let
+/// each allocator start with the memory as the one before it always leaves it: in small pages or
+/// huge ones, in the host's hands or not.
+fn drawn_order(count: usize, state: &mut u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for place in (1..count).rev() {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        let other = *state % (place as u64 + 1);
+        order.swap(place, usize::try_from(other).expect("below the count"));
+    }
+    order
+}
+
 /// All runs of a row.
 fn measured(stage: &Stage, job: &Job, allocators: &[Allocator]) -> Measured {
     let takes_part = |kind| match kind {
@@ -229,9 +247,9 @@ fn measured(stage: &Stage, job: &Job, allocators: &[Allocator]) -> Measured {
         // Brings the program's files into memory.
         let _ = run(stage, job, &allocators[0]);
     }
-    for round in 0..job.rounds {
-        for turn in 0..allocators.len() {
-            let number = (round + turn) % allocators.len();
+    let mut state = FIRST_STATE;
+    for _ in 0..job.rounds {
+        for number in drawn_order(allocators.len(), &mut state) {
             if let Some(Ok(runs)) = &mut outcomes[number] {
                 match run(stage, job, &allocators[number]) {
                     Ok(run) => runs.push(run),
