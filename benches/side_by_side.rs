@@ -1,7 +1,7 @@
 //! glebe beside glibc and its peers: `cargo bench --bench side_by_side -- --help`.
 //!
 //! Each row is a program that runs under every allocator in turn, round after round, each round
-//! beginning with another one, so that a noisy moment hits all alike. Allocators run at their
+//! in an order of its own, so that a noisy moment hits all alike. Allocators run at their
 //! defaults in a clean environment; results must be those under glibc.
 
 #[path = "side_by_side/allocators.rs"]

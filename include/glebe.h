@@ -86,8 +86,9 @@ size_t glebe_block_size(const void *address);
 /* ---- statistics ------------------------------------------------------------ */
 
 /* A snapshot; all fields in bytes unless named otherwise. Other threads go on
- * while it is taken, so sums are exact only where they rest. Blocks that wait
- * to be handed back to their thread still count as live. */
+ * while it is taken, so sums are exact only where they rest. Blocks that a
+ * thread has at hand count as free; those that wait to be handed back to
+ * another thread still count as live. */
 typedef struct glebe_statistics {
     size_t struct_size;        /* set by the caller: sizeof(glebe_statistics) */
     size_t live_bytes;         /* usable bytes of all live blocks */
@@ -100,7 +101,7 @@ typedef struct glebe_statistics {
     size_t break_bytes;        /* of these: from the program break */
     size_t free_dirty_bytes;   /* free spans that may still be resident */
     size_t cached_large_bytes; /* freed mappings kept for reuse */
-    size_t metadata_bytes;     /* our own tables, address space touched so far */
+    size_t metadata_bytes;     /* address space of our own tables */
     size_t purged_bytes;       /* given back to the kernel since the start */
     size_t purge_calls;        /* how often that was asked */
     size_t thread_caches;      /* caches in use by threads now */

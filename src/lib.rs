@@ -5,7 +5,7 @@
 //! - [`abi`]: the doors that C, C++ and Rust programs call;
 //! - `heap`: routes a request; start-up, thread ends, forks;
 //! - `observe`: what the allocator says about itself;
-//! - `cache`: a thread's slabs, and blocks on their way between threads;
+//! - `cache`: a thread's blocks at hand, its slabs, and blocks on their way between threads;
 //! - `large`: objects above 32 KiB, a span or a mapping each;
 //! - `small`: size classes, slabs, slabs without an owner;
 //! - `pages`: spans, where they come from, when their memory goes back;

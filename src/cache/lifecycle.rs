@@ -31,14 +31,7 @@ impl ThreadCache {
     /// Sends what waits in the outbox, brings home what waits in the inbox, and returns the empty
     /// slabs to the page heap.
     pub(crate) fn flush(&'static self) {
-        if cfg!(debug_assertions) {
-            self.check();
-        }
-        while let Some(chain) = self.outbox.take() {
-            self.send(chain);
-        }
-        self.drain_inbox();
-        self.empty_bins();
+        self.send_everything_back();
         while let Some(start) = self.retained.pop() {
             self.stop_retaining(start);
         }
@@ -47,10 +40,31 @@ impl ThreadCache {
         }
     }
 
-    /// Empties the cache, as its thread ends: empty slabs go to the page heap, slabs with room up
-    /// for adoption. Blocks that arrive later are routed by the next user or by a purge.
+    /// Brings every block that waits or is at hand to its slab, or to the slab's owner.
+    fn send_everything_back(&'static self) {
+        if cfg!(debug_assertions) {
+            self.check();
+        }
+        while let Some(chain) = self.outbox.take() {
+            self.send(chain);
+        }
+        self.drain_inbox();
+        self.empty_bins();
+    }
+
+    /// Empties the cache, as its thread ends: slabs with room are up for adoption, a few empty ones
+    /// too, and the rest goes to the page heap. Blocks that arrive later are routed by the next
+    /// user or by a purge.
     pub(crate) fn close(&'static self) {
-        self.flush();
+        self.send_everything_back();
+        while let Some(slab) = self.retained.pop().and_then(slab_at) {
+            if slab.span.is_owned_by(self.address()) {
+                slab.span.set_bias(0);
+            }
+        }
+        while let Some(chain) = self.outbox.take() {
+            self.send(chain);
+        }
         for class in SizeClass::all() {
             if let Some(current) = self.current(class) {
                 self.bin(class).current.set(0);
@@ -70,7 +84,9 @@ impl ThreadCache {
     fn part_with(&self, slab: Slab) {
         slab.span.set_bias(0);
         if slab.span.used() == 0 {
-            slab.release();
+            if !orphans::give_empty(slab) {
+                slab.release();
+            }
         } else if slab.has_room() {
             orphans::give(slab);
         } else {

@@ -1,5 +1,5 @@
-//! Per-thread caches: the slabs a thread owns, blocks on their way to and from other threads,
-//! and the pool that caches come from and return to.
+//! Per-thread caches: bins of blocks at hand, the slabs a thread owns, blocks on their way to and
+//! from other threads, and the pool that caches come from and return to.
 
 pub(crate) mod bin;
 mod lifecycle;

@@ -18,7 +18,7 @@ use super::retained::Retained;
 use super::visits::Visits;
 use crate::base::address::Granule;
 use crate::base::chain_stack::ChainStack;
-use crate::metadata::span::{self, Span, UNOWNED};
+use crate::metadata::span::{self, Span, UNLISTED, UNOWNED};
 use crate::os::thread_slot::BUSY;
 use crate::pages::page_heap::{self, Filling};
 use crate::small::block::Block;
@@ -279,7 +279,7 @@ impl ThreadCache {
     #[inline]
     fn put_back(&'static self, slab: Slab, block: Block) {
         let countdown = slab.put(block);
-        if slab.span.listed.load(Ordering::Relaxed) == 0 && !self.is_current(slab) {
+        if slab.span.previous.load(Ordering::Relaxed) == UNLISTED && !self.is_current(slab) {
             self.link_partial(slab);
         }
         if countdown == Countdown::Due {
@@ -486,7 +486,6 @@ impl ThreadCache {
         if let Some(next) = slab_at(head) {
             next.span.previous.store(slab.start.0, Ordering::Relaxed);
         }
-        slab.span.listed.store(1, Ordering::Relaxed);
         bin.partial_slabs.set(bin.partial_slabs.get() + 1);
     }
 
@@ -501,17 +500,16 @@ impl ThreadCache {
         if let Some(next) = slab_at(next) {
             next.span.previous.store(previous, Ordering::Relaxed);
         }
-        slab.span.listed.store(0, Ordering::Relaxed);
+        slab.span.previous.store(UNLISTED, Ordering::Relaxed);
         bin.partial_slabs.set(bin.partial_slabs.get() - 1);
     }
 }
 
 /// Where the bin of `class` lies in a cache, in bytes.
-fn bin_offset(class: SizeClass) -> u16 {
+fn bin_offset(class: SizeClass) -> u32 {
     const FIRST: usize = core::mem::offset_of!(ThreadCache, bins);
-    const _: () = assert!(FIRST + CLASSES * size_of::<Bin>() <= u16::MAX as usize);
-    #[expect(clippy::cast_possible_truncation, reason = "asserted just now")]
-    let offset = (FIRST + class.number() * size_of::<Bin>()) as u16;
+    #[expect(clippy::cast_possible_truncation, reason = "within a cache")]
+    let offset = (FIRST + class.number() * size_of::<Bin>()) as u32;
     offset
 }
 

@@ -8,6 +8,7 @@ use crate::config;
 use crate::large::idle_memory;
 use crate::os::process;
 use crate::pages::purge;
+use crate::small::orphans;
 use core::cell::Cell;
 
 /// See the module.
@@ -72,6 +73,7 @@ impl ThreadCache {
         if now_ms - self.visits.emptied_ms.get() >= config::purge_delay_ms() / 4 {
             self.visits.emptied_ms.set(now_ms);
             self.empty_bins();
+            orphans::release_empty(self.address());
         }
     }
 

@@ -14,7 +14,8 @@ use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::{BUSY, ThreadSlot};
 use crate::report;
 use crate::small::block::Block;
-use crate::small::size_class::SizeClass;
+use crate::small::orphans;
+use crate::small::size_class::{SLAB_MAX_BYTES, SizeClass};
 use crate::small::slab::{InSlab, Slab, classify};
 use core::sync::atomic::Ordering;
 
@@ -196,7 +197,7 @@ fn free_by_record(span: &'static Span, address: usize) {
     }
     slot.take(word);
     // SAFETY: the slab is the cache's, so its class's bin lies there; and the cache is taken.
-    let bin = unsafe { Bin::at(word + usize::from(span.bin.load(Ordering::Relaxed))) };
+    let bin = unsafe { Bin::at(word + span.bin.load(Ordering::Relaxed) as usize) };
     if bin.push(span, block) == Room::None {
         return bin_is_full(word, span);
     }
@@ -395,11 +396,31 @@ pub(crate) fn block_containing(address: usize) -> Option<(usize, usize)> {
     }
 }
 
+/// Bytes of the block in use at `address`, where that is in a slab's first granule: what most are,
+/// found without a division.
+#[inline(always)]
+fn small_block_bytes(address: usize) -> Option<usize> {
+    let span = span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address))?;
+    // By the law in `free_by_record` the granule is a slab's first.
+    if span.owner.load(Ordering::Relaxed) < UNOWNED || !starts_a_block(span, address) {
+        return None;
+    }
+    // SAFETY: a block starts there.
+    if unsafe { Block::at(address) }.is_marked(span) {
+        return None;
+    }
+    let class = SizeClass::new(usize::from(span.class.load(Ordering::Relaxed)));
+    Some(class.block_bytes())
+}
+
 /// Usable bytes of the block at `address`; 0 for no block.
 pub(crate) fn usable_bytes(address: usize) -> usize {
     const DOOR: &str = "malloc_usable_size";
     if address == 0 {
         return 0;
+    }
+    if let Some(bytes) = small_block_bytes(address) {
+        return bytes;
     }
     if !ThreadSlot::current().is_ready() {
         return bootstrap::block_bytes(address).unwrap_or(0);
@@ -419,6 +440,18 @@ pub(crate) fn usable_bytes(address: usize) -> usize {
 /// is as it was.
 pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {
     const DOOR: &str = "realloc";
+    if let Some(old_bytes) = small_block_bytes(address)
+        && bytes <= SLAB_MAX_BYTES
+    {
+        if stays_in_block(bytes, old_bytes) {
+            return address;
+        }
+        let new = copy_to_new(address, old_bytes, bytes);
+        if new != 0 {
+            free(address);
+        }
+        return new;
+    }
     if !ThreadSlot::current().is_ready() {
         return bootstrap::reallocate(address, bytes);
     }
@@ -441,12 +474,16 @@ pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {
     }
 }
 
+/// A shrunk block keeps its place while at least half of it is used.
+fn stays_in_block(bytes: usize, block_bytes: usize) -> bool {
+    bytes <= block_bytes && bytes >= block_bytes / 2
+}
+
 fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
     let old_bytes = bytes_of(found);
     let place = found.place;
     match place.span.kind() {
-        // A shrunk block keeps its place while at least half of it is used.
-        Kind::Slab if bytes <= old_bytes && bytes >= old_bytes / 2 => return address,
+        Kind::Slab if stays_in_block(bytes, old_bytes) => return address,
         Kind::Medium
             if bytes <= MEDIUM_MAX_BYTES && medium_object::resize_in_place(place, bytes) =>
         {
@@ -493,6 +530,7 @@ pub(crate) fn purge(keep_bytes: usize) -> usize {
     with_cache(|cache| {
         crate::cache::pool::drain_idle(cache);
         cache.flush();
+        orphans::release_empty(cache.address());
     });
     if keep_bytes == 0 {
         idle_memory::give_back_all();

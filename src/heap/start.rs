@@ -1,7 +1,8 @@
-//! Start-up, in two steps. At the first allocation of the process options are read and forks made
-//! noticeable: it happens inside the loader, before any constructor, and may be anybody's, so
-//! nothing there takes a lock of libc's or relies on more than its relocation. Among the
-//! constructors follows what registers with libc.
+//! Start-up, in two steps. At the first allocation of the process forks are made noticeable: it
+//! happens inside the loader, before any constructor, and may be anybody's, so nothing there takes
+//! a lock of libc's or relies on more than its relocation. Among the constructors follows what
+//! registers with libc. Whichever comes first reads the options; a process that allocates nothing
+//! takes the second step alone.
 
 use super::fork;
 use crate::config::{self, Statistics};

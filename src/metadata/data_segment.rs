@@ -10,7 +10,7 @@ use super::directory::ZeroIsValid;
 use super::span::Span;
 use super::table_reserved;
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
-use crate::os::{cpu, mapping, process};
+use crate::os::{cpu, process};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Heap whose records the array can hold: 128 GiB, with 128 MiB of reserved address space.
@@ -72,7 +72,7 @@ pub(crate) fn cover(first: Granule, end: Granule) -> bool {
     let records = RECORDS.load(Ordering::Relaxed);
     let usable = |limit| round_up(record_bytes(limit), STEP_BYTES).unwrap_or(0);
     let (from, to) = (usable(limit), usable(wanted));
-    if to > from && !mapping::make_usable(records + from, to - from) {
+    if to > from && !super::make_usable(records + from, to - from) {
         return false;
     }
     // Release pairs with the Acquire of `get`: base, array and its use come first.

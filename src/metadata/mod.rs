@@ -21,12 +21,20 @@ pub(crate) fn map_table(bytes: usize) -> Option<usize> {
 /// Reserves address space for a table of `bytes` that is made usable piece by piece.
 fn table_reserved(bytes: usize) -> Option<usize> {
     let address = mapping::reserve(bytes)?;
-    MAPPED_BYTES.fetch_add(bytes, Ordering::Relaxed);
     mapping::name(address, bytes, c"glebe metadata");
     Some(address)
 }
 
-/// Address space of all tables, in bytes; only what is in use of it is resident.
+/// Makes a part of such a table usable.
+fn make_usable(address: usize, bytes: usize) -> bool {
+    let usable = mapping::make_usable(address, bytes);
+    if usable {
+        MAPPED_BYTES.fetch_add(bytes, Ordering::Relaxed);
+    }
+    usable
+}
+
+/// Usable address space of all tables, in bytes; only what is in use of it is resident.
 pub(crate) fn mapped_bytes() -> usize {
     MAPPED_BYTES.load(Ordering::Relaxed)
 }

@@ -13,7 +13,9 @@
 //! | fields | written by |
 //! |---|---|
 //! | `owner` | the owner gives up with Release; a claimer takes with Acquire |
-//! | `free`, `countdown`, `bias`, `carved`, `listed`, `next`, `previous` of a slab | its owner only |
+//! | `free`, `countdown`, `bias`, `carved`, `next`, `previous` of a slab | its owner only |
+//! | `bin`, `class`, `divisor` of a slab | whoever made it |
+//! | `generation` of a slab | its owner, and who claims it |
 //! | `kind` and the shape | whoever claimed the granules from the page heap |
 //! | `orphan_link`, `queued` | the orphan stack; they outlive the span's purpose |
 
@@ -21,7 +23,7 @@ use super::data_segment;
 use super::directory::{Directory, ZeroIsValid};
 use crate::base::address::{ADDRESS_LIMIT, CHUNK_GRANULES, GRANULE_SHIFT, Granule};
 use crate::os::cpu;
-use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// What a granule is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +51,9 @@ pub(crate) enum Kind {
 /// no slabs have owner 0.
 pub(crate) const UNOWNED: usize = 1;
 
+/// `previous` of a slab in no list.
+pub(crate) const UNLISTED: u32 = u32::MAX;
+
 /// The record of one granule. See the module.
 #[repr(C, align(64))]
 #[derive(Debug)]
@@ -73,16 +78,14 @@ pub(crate) struct Span {
     /// Slab: blocks that were ever linked into the free list; the rest is untouched.
     pub(crate) carved: AtomicU32,
     /// Slab: where in its owner's cache the bin of its class lies, in bytes.
-    pub(crate) bin: AtomicU16,
-    /// Slab: 1 while in its owner's list.
-    pub(crate) listed: AtomicU8,
+    pub(crate) bin: AtomicU32,
     /// Slab: see `countdown`; wrapping.
     pub(crate) bias: AtomicU32,
     /// Slab: the fork generation that last vouched for the record.
     pub(crate) generation: AtomicU32,
     /// Slab: neighbours in the owner's list, as granule numbers; 0 is none.
     pub(crate) next: AtomicU32,
-    /// See `next`.
+    /// See `next`; [`UNLISTED`] in no list.
     pub(crate) previous: AtomicU32,
     /// Link in the orphan stack.
     pub(crate) orphan_link: AtomicU32,

@@ -13,11 +13,11 @@
 //! quarter of `GLEBE_PURGE_DELAY_MS` half is given back, and the allowance shrinks by as much.
 //! There is no thread for that unless one was asked for: slow paths look at the clock, and a
 //! thread that stays on the fast path is made to come by now and then ([`wants_visits`],
-//! `cache::thread_cache`).
+//! `cache::visits`).
 //!
 //! 24 MiB and 1/8: a heap that breathes by less than that makes no system call, and the worst
-//! case, a program that never calls again after one peak, keeps 1.125 times its live bytes and
-//! 24 MiB.
+//! case, a program that never calls again after its first peak, keeps 1.125 times its live bytes
+//! and 24 MiB.
 
 use super::{chunk, page_heap, source};
 use crate::base::address::{GRANULE_BYTES, Granule};
@@ -116,7 +116,7 @@ pub(crate) fn limit_bytes() -> usize {
         .saturating_add(allowance)
 }
 
-/// What idle memory has to shrink to now by the two laws; `None` where it may stay.
+/// What idle memory has to shrink to now by the laws of amount and time; `None` where it may stay.
 pub(crate) fn due_target_bytes() -> Option<usize> {
     let idle = idle_bytes();
     if idle <= DECAY_FLOOR_BYTES {

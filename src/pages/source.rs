@@ -19,10 +19,10 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// of about a microsecond serves hundreds of thousands of blocks.
 const BREAK_STEP: usize = 16;
 
-/// From this much heap on it grows, for spans that will be filled, by whole huge pages where the
-/// kernel has them, resident from the start: one call for hundreds of faults, and a larger reach of the processor's address cache.
-/// At most 1/8 of the heap is thus resident and not in use yet, and the laws of `pages::purge`
-/// see it as idle.
+/// From this much heap on it grows, for spans that will be filled, by whole huge pages that are
+/// resident from the start: one call for hundreds of faults, and a larger reach of the processor's
+/// address cache. At most 1/8 of a heap on the break, or 1/4 of one from mmap, is thus resident
+/// and not in use yet, and the laws of `pages::purge` see it as idle.
 const AHEAD_FROM_BYTES: usize = 16 << 20;
 /// Granules by which it grows then: a huge page.
 const AHEAD_STEP: usize = HUGE_PAGE_BYTES / GRANULE_BYTES;

@@ -6,7 +6,7 @@
 //!
 //! The mark is the sum of the block's address and that of its slab's record. A block that is free
 //! has it, a block that was issued has had it cleared: so a double free is seen by one comparison
-//! wherever the block waits, in its slab, in a thread's outbox or in an inbox. No program computes
+//! wherever the block waits: in its slab, a bin, a thread's outbox or an inbox. No program computes
 //! that sum; and since it holds the block's own address, old marks that lie in memory of an
 //! earlier life (a program copies padding along with its data) match nowhere else.
 

@@ -1,5 +1,6 @@
 //! Slabs that lost their owner with room in them: a thread ended, or a thread that frees more
-//! than it allocates passed them on. One lock-free stack for each size class.
+//! than it allocates passed them on. One lock-free stack for each size class. A few are empty: the
+//! next thread that starts finds them cut into blocks.
 //!
 //! A slab in a stack may meanwhile have been claimed by a thread that freed into it, and even
 //! have become something else: whoever pops it looks before adopting it, and `queued` in its
@@ -8,10 +9,16 @@
 use super::size_class::{CLASSES, SizeClass};
 use super::slab::Slab;
 use crate::base::address::Granule;
+use crate::base::atomic::AtomicUsize;
 use crate::base::tagged_stack::TaggedStack;
 use crate::metadata::span::{self, Kind, UNOWNED};
 use core::sync::atomic::Ordering;
 
+/// Empty slabs kept at most, of all classes: what a few short-lived threads use.
+const MOST_EMPTY: usize = 64;
+
+/// Empty slabs in the stacks. Nobody frees into one, so each is adopted from there.
+static EMPTY: AtomicUsize = AtomicUsize::new(0);
 static STACKS: [TaggedStack; CLASSES] = [const { TaggedStack::new() }; CLASSES];
 
 fn link(node: u32) -> u32 {
@@ -30,6 +37,50 @@ pub(crate) fn give(slab: Slab) {
     }
 }
 
+/// Gives the empty `slab` up for adoption, if there is a place for it, which is the answer.
+pub(crate) fn give_empty(slab: Slab) -> bool {
+    debug_assert_eq!(slab.span.used(), 0);
+    // One that still stands in the stack of a class that it had would not be found.
+    if slab.span.queued.load(Ordering::Relaxed) != 0 || EMPTY.load(Ordering::Relaxed) >= MOST_EMPTY
+    {
+        return false;
+    }
+    EMPTY.fetch_add(1, Ordering::Relaxed);
+    give(slab);
+    true
+}
+
+/// Releases the empty slabs; `owner` is the address of the caller's cache.
+pub(crate) fn release_empty(owner: usize) {
+    if EMPTY.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    for class in SizeClass::all() {
+        let mut kept = None;
+        while let Some(slab) = adopt(class, owner) {
+            if slab.span.used() == 0 {
+                slab.release();
+            } else {
+                let next = kept.map_or(0, |next: Slab| next.start.0);
+                slab.span.next.store(next, Ordering::Relaxed);
+                kept = Some(slab);
+            }
+        }
+        while let Some(slab) = kept {
+            let start = Granule(slab.span.next.load(Ordering::Relaxed));
+            kept = (start.0 != 0)
+                .then(|| {
+                    Some(Slab {
+                        start,
+                        span: span::record(start)?,
+                    })
+                })
+                .flatten();
+            give(slab);
+        }
+    }
+}
+
 /// Adopts a slab of `class` with room in it for the cache at address `owner`.
 pub(crate) fn adopt(class: SizeClass, owner: usize) -> Option<Slab> {
     loop {
@@ -45,6 +96,9 @@ pub(crate) fn adopt(class: SizeClass, owner: usize) -> Option<Slab> {
             continue;
         }
         if slab.class() == class && slab.has_room() {
+            if slab.span.used() == 0 {
+                EMPTY.fetch_sub(1, Ordering::Relaxed);
+            }
             return Some(slab);
         }
         if slab.has_room() {
@@ -57,6 +111,7 @@ pub(crate) fn adopt(class: SizeClass, owner: usize) -> Option<Slab> {
 
 /// In a child after fork: the links may be from another instant than the heads.
 pub(crate) fn abandon() {
+    EMPTY.store(0, Ordering::Relaxed);
     for stack in &STACKS {
         stack.abandon();
     }

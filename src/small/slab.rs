@@ -1,13 +1,13 @@
 //! A slab is a span cut into equal blocks. Its record keeps the free list; blocks are linked
-//! into it ("carved") page by page as they are first wanted, so an unused rest is never touched.
+//! into it ("carved") a few at a time as they are first wanted, so an unused rest is never touched.
 //!
-//! Law, for its owner: used + free-list length = carved <= capacity, where blocks on their way
-//! home from other threads count as used.
+//! Law, for its owner: used + free-list length = carved <= capacity, where blocks in a bin and
+//! those on their way home from other threads count as used.
 
 use super::block::Block;
 use super::size_class::SizeClass;
 use crate::base::address::{GRANULE_BYTES, Granule};
-use crate::metadata::span::{Kind, Place, Span, UNOWNED};
+use crate::metadata::span::{Kind, Place, Span, UNLISTED, UNOWNED};
 use crate::os::mapping;
 use crate::pages::page_heap::{self, Filling};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -75,14 +75,13 @@ impl Slab {
         #[expect(clippy::cast_possible_truncation, reason = "below 72")]
         span.class.store(class.number() as u8, Ordering::Relaxed);
         span.divisor.store(class.divisor(), Ordering::Relaxed);
-        span.listed.store(0, Ordering::Relaxed);
         span.carved.store(0, Ordering::Relaxed);
         span.free.store(0, Ordering::Relaxed);
         span.bias.store(0, Ordering::Relaxed);
         span.countdown.store(0, Ordering::Relaxed);
         span.generation.store(generation(), Ordering::Relaxed);
         span.next.store(0, Ordering::Relaxed);
-        span.previous.store(0, Ordering::Relaxed);
+        span.previous.store(UNLISTED, Ordering::Relaxed);
         span.set_kind(Kind::Slab);
         // Release pairs with the Acquire of whoever claims the slab one day.
         span.owner.store(owner, Ordering::Release);
@@ -220,8 +219,7 @@ impl Slab {
             span.generation.store(generation(), Ordering::Relaxed);
         }
         span.next.store(0, Ordering::Relaxed);
-        span.previous.store(0, Ordering::Relaxed);
-        span.listed.store(0, Ordering::Relaxed);
+        span.previous.store(UNLISTED, Ordering::Relaxed);
         true
     }
 

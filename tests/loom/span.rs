@@ -7,6 +7,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize};
 
 pub(crate) const UNOWNED: usize = 1;
+pub(crate) const UNLISTED: u32 = u32::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -50,7 +51,6 @@ pub(crate) struct Span {
     pub(crate) previous: OwnersOnly<u32>,
     pub(crate) generation: OwnersOnly<u32>,
     pub(crate) divisor: OwnersOnly<u32>,
-    pub(crate) listed: OwnersOnly<u8>,
     pub(crate) class: OwnersOnly<u8>,
     pub(crate) granules: OwnersOnly<u8>,
     pub(crate) chunk: OwnersOnly<u32>,

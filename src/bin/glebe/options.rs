@@ -59,20 +59,20 @@ const VARIABLES: [Variable; 9] = [
         name: "GLEBE_PURGE_DELAY_MS",
         values: "0..3600000",
         default: "1000",
-        meaning: &["milliseconds: freed memory halves every quarter of them"],
+        meaning: &["milliseconds: half of what lay idle for a quarter goes back"],
     },
     Variable {
         name: "GLEBE_DIRTY_MIB",
         values: "0..65536",
         default: "24",
-        meaning: &["MiB of it kept at most, beside 1/8 of the live heap"],
+        meaning: &["MiB of it kept, beside 1/8 of the heap in use"],
     },
     Variable {
         name: "GLEBE_HUGE_PAGES",
         values: "auto|off",
         default: "auto",
         meaning: &[
-            "huge pages for a heap above 32 MiB and for large",
+            "huge pages for a heap above 16 MiB and for large",
             "objects that grow",
         ],
     },
