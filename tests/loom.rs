@@ -9,6 +9,7 @@ mod base {
     pub(crate) mod atomic;
     pub(crate) mod bit_run;
     pub(crate) mod chain_stack;
+    pub(crate) mod shared;
     pub(crate) mod tagged_stack;
 }
 
@@ -104,9 +105,10 @@ mod large {
 }
 
 use base::address::{CHUNK_GRANULES, Granule};
-use base::atomic::{AtomicU64, Ordering, model};
+use base::atomic::{Ordering, model};
 use base::bit_run;
 use base::chain_stack::ChainStack;
+use base::shared::SharedU64;
 use base::tagged_stack::TaggedStack;
 use large::kept_mappings::{self, Kept};
 use loom::cell::UnsafeCell;
@@ -222,7 +224,7 @@ fn a_node_that_returns_to_the_head_is_no_trap() {
 #[test]
 fn claimed_bits_have_one_claimer_and_are_released_with_what_was_written() {
     model(3, || {
-        let word = leaked(AtomicU64::new(0b111));
+        let word = leaked(SharedU64::new(0b111));
         assert_eq!(word.load(Ordering::Relaxed), 0b111);
         let granules = Things::new(3, 0);
         let claimers = [2, 1].map(|count| {

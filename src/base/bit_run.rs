@@ -4,7 +4,8 @@
 //! compare-and-swap and no instant exists at which the state is half changed: a fork may take
 //! its snapshot at any time.
 
-use super::atomic::{AtomicU64, Ordering};
+use super::atomic::Ordering;
+use super::shared::SharedU64;
 
 /// A word with bits `start .. start + count` set; `count` is 1 to 64 and the run fits.
 #[inline]
@@ -46,7 +47,7 @@ pub(crate) const fn highest(word: u64) -> Option<(u32, u32)> {
 }
 
 /// Claims the lowest run of `count` set bits, in `preferred` if one is there, by clearing it.
-pub(crate) fn claim(word: &AtomicU64, preferred: u64, count: u32) -> Option<u32> {
+pub(crate) fn claim(word: &SharedU64, preferred: u64, count: u32) -> Option<u32> {
     let mut seen = word.load(Ordering::Relaxed);
     loop {
         let start = match find(seen & preferred, count) {
@@ -68,13 +69,13 @@ pub(crate) fn claim(word: &AtomicU64, preferred: u64, count: u32) -> Option<u32>
 }
 
 /// Claims those of the bits in `wanted` that are set; the bits that were claimed.
-pub(crate) fn claim_any(word: &AtomicU64, wanted: u64) -> u64 {
+pub(crate) fn claim_any(word: &SharedU64, wanted: u64) -> u64 {
     // Acquire pairs with the Release of `release`.
     word.fetch_and(!wanted, Ordering::Acquire) & wanted
 }
 
 /// Gives claimed bits back.
-pub(crate) fn release(word: &AtomicU64, bits: u64) {
+pub(crate) fn release(word: &SharedU64, bits: u64) {
     // Release pairs with the Acquire of the next claim.
     word.fetch_or(bits, Ordering::Release);
 }
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn claim_prefers_and_release_restores() {
-        let word = AtomicU64::new(0b1111_0000_1111);
+        let word = SharedU64::new(0b1111_0000_1111);
         assert_eq!(claim(&word, 0b1111_0000_0000, 2), Some(8));
         assert_eq!(claim(&word, 0, 4), Some(0));
         assert_eq!(claim(&word, 0, 3), None);

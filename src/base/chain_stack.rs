@@ -4,12 +4,13 @@
 //! 0 at the end. Pushing links the chain's tail to the head that was seen; taking swaps the
 //! whole stack for an empty one, so there is no ABA: nobody ever removes a single block.
 
-use super::atomic::{AtomicUsize, Ordering};
+use super::atomic::Ordering;
+use super::shared::SharedUsize;
 
 /// Many threads push, the owner takes all.
 #[derive(Debug)]
 pub(crate) struct ChainStack {
-    head: AtomicUsize,
+    head: SharedUsize,
 }
 
 impl ChainStack {
@@ -17,7 +18,7 @@ impl ChainStack {
     #[cfg(test)]
     pub(crate) const fn new() -> Self {
         Self {
-            head: AtomicUsize::new(0),
+            head: SharedUsize::new(0),
         }
     }
 

@@ -6,4 +6,5 @@ pub(crate) mod atomic;
 pub(crate) mod bit_run;
 pub(crate) mod chain_stack;
 pub(crate) mod fixed_text;
+pub(crate) mod shared;
 pub(crate) mod tagged_stack;

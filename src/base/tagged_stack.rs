@@ -5,12 +5,13 @@
 //! unmapped, so reading the link of a node that somebody else popped meanwhile is harmless: the
 //! compare-and-swap then fails.
 
-use super::atomic::{AtomicU64, Ordering};
+use super::atomic::Ordering;
+use super::shared::SharedU64;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct TaggedStack {
-    head: AtomicU64,
+    head: SharedU64,
 }
 
 const NODE: u64 = 0xffff_ffff;
@@ -19,7 +20,7 @@ impl TaggedStack {
     /// An empty stack.
     pub(crate) const fn new() -> Self {
         Self {
-            head: AtomicU64::new(0),
+            head: SharedU64::new(0),
         }
     }
 

@@ -2,9 +2,10 @@
 //! takes one at its first allocation and returns it, emptied, when it ends.
 
 use super::thread_cache::{CACHE_BYTES, ThreadCache};
+use crate::base::shared::SharedUsize;
 use crate::base::tagged_stack::TaggedStack;
 use crate::metadata::directory::{Directory, ZeroIsValid};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 
 /// A cache and the space up to the next, so that two threads share no page.
 #[repr(C, align(4096))]
@@ -18,9 +19,9 @@ const _: () = assert!(size_of::<Place>() == CACHE_BYTES);
 unsafe impl ZeroIsValid for Place {}
 
 static PLACES: Directory<Place, 4096, 256> = Directory::new();
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+static COUNT: SharedUsize = SharedUsize::new(0);
 static IDLE: TaggedStack = TaggedStack::new();
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static IN_USE: SharedUsize = SharedUsize::new(0);
 
 /// Node numbers are cache numbers plus 1, since node 0 is nobody.
 fn by_node(node: u32) -> Option<&'static ThreadCache> {

@@ -4,13 +4,14 @@
 //! operations. How much may be kept is part of the law in `pages::purge`.
 
 use crate::base::address::{GRANULE_BYTES, Granule};
-use crate::base::atomic::{AtomicU64, Ordering};
+use crate::base::atomic::Ordering;
+use crate::base::shared::SharedU64;
 
 /// Entries: a search is 64 loads, small against a system call.
 const PLACES: usize = 64;
 
 /// An entry is granules << 32 | first granule; 0 is an empty place.
-static KEPT: [AtomicU64; PLACES] = [const { AtomicU64::new(0) }; PLACES];
+static KEPT: [SharedU64; PLACES] = [const { SharedU64::new(0) }; PLACES];
 
 /// A mapping: first granule and number of granules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +77,7 @@ pub(crate) fn put(kept: Kept) -> bool {
     })
 }
 
-fn take_place(place: &AtomicU64, kept: Kept) -> bool {
+fn take_place(place: &SharedU64, kept: Kept) -> bool {
     // Acquire pairs with the Release of `put`.
     place
         .compare_exchange(kept.to_word(), 0, Ordering::Acquire, Ordering::Relaxed)

@@ -3,14 +3,15 @@
 
 use super::kept_mappings::{self, Kept};
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
+use crate::base::shared::SharedUsize;
 use crate::metadata::span::{self, Kind, Place};
 use crate::os::{mapping, process};
 use crate::pages::huge::{self, HUGE_PAGE_BYTES};
 use crate::pages::purge;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 
-static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
-static LIVE_OBJECTS: AtomicUsize = AtomicUsize::new(0);
+static LIVE_BYTES: SharedUsize = SharedUsize::new(0);
+static LIVE_OBJECTS: SharedUsize = SharedUsize::new(0);
 
 /// Usable bytes of all large objects, and their number.
 pub(crate) fn live() -> (usize, usize) {
@@ -82,7 +83,7 @@ pub(crate) fn allocate(bytes: usize, alignment: usize, contents: Contents) -> Op
 /// Writes the record of a mapping that becomes an object.
 fn register(start: Granule, usable: usize, granules: u32) -> Option<()> {
     let span = span::ensure_record(start)?;
-    span.owner.store(0, Ordering::Relaxed);
+    span.owner.store_alone(0, Ordering::Relaxed);
     span.free.store(usable, Ordering::Relaxed);
     span.distance.store(granules, Ordering::Relaxed);
     span.set_kind(Kind::Large);
@@ -142,7 +143,7 @@ fn keep(kept: Kept) {
     let Some(record) = span::ensure_record(kept.start) else {
         return unmap(kept);
     };
-    record.owner.store(0, Ordering::Relaxed);
+    record.owner.store_alone(0, Ordering::Relaxed);
     record.distance.store(kept.granules, Ordering::Relaxed);
     record.set_kind(Kind::Cached);
     purge::count_large_kept(kept.bytes().cast_signed());

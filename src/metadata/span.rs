@@ -22,6 +22,7 @@
 use super::data_segment;
 use super::directory::{Directory, ZeroIsValid};
 use crate::base::address::{ADDRESS_LIMIT, CHUNK_GRANULES, GRANULE_SHIFT, Granule};
+use crate::base::shared::{SharedU8, SharedUsize};
 use crate::os::cpu;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
@@ -59,7 +60,7 @@ pub(crate) const UNLISTED: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Span {
     /// Slab: address of the owner's thread cache, or [`UNOWNED`]. Else 0.
-    pub(crate) owner: AtomicUsize,
+    pub(crate) owner: SharedUsize,
     /// Slab: address of the first free block, or 0. Medium and large objects: usable bytes.
     pub(crate) free: AtomicUsize,
     /// Slab: blocks in use plus `bias`; the free that makes it 0 has something to look after.
@@ -72,7 +73,7 @@ pub(crate) struct Span {
     /// Slab and medium: granules in the span, 1 to 64.
     pub(crate) granules: AtomicU8,
     /// 1 while the granule's number stands in an orphan stack.
-    pub(crate) queued: AtomicU8,
+    pub(crate) queued: SharedU8,
     /// Tail: granules back to the first. Large and cached: granules of the mapping.
     pub(crate) distance: AtomicU32,
     /// Slab: blocks that were ever linked into the free list; the rest is untouched.

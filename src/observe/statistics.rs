@@ -3,6 +3,7 @@
 //! costs nothing more.
 
 use crate::base::fixed_text::FixedText;
+use crate::base::shared;
 use crate::cache::pool;
 use crate::config::{self, Statistics};
 use crate::large::large_object;
@@ -152,7 +153,7 @@ pub(crate) fn text() -> Page {
         env!("CARGO_PKG_VERSION"),
         process::id()
     );
-    for (name, value) in figures() {
+    for (name, value) in figures().into_iter().chain(shared::counts()) {
         let _ = match name.strip_suffix("_bytes") {
             Some(name) if value < 10 << 20 => {
                 writeln!(page, "  {:<18} {:>11} KiB", Spaced(name), value >> 10)
@@ -200,7 +201,7 @@ fn json() -> Page {
         };
     }
     let _ = write!(page, "\"");
-    for (name, value) in figures() {
+    for (name, value) in figures().into_iter().chain(shared::counts()) {
         let _ = write!(page, ",\"{name}\":{value}");
     }
     let _ = writeln!(page, "}}");

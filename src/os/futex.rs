@@ -1,5 +1,6 @@
 //! A lock that sleeps in the kernel, allocates nothing and needs no thread-local storage.
 
+use crate::base::shared;
 use core::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::lock_api;
 
@@ -56,6 +57,7 @@ unsafe impl lock_api::RawMutex for RawFutexLock {
     fn lock(&self) -> Self::Guard {
         self.try_lock().unwrap_or_else(|| {
             self.lock_contended();
+            shared::count_lock();
             Self::Guard::default()
         })
     }
@@ -65,7 +67,10 @@ unsafe impl lock_api::RawMutex for RawFutexLock {
         let free = self
             .word
             .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        free.is_ok().then(Self::Guard::default)
+        free.is_ok().then(|| {
+            shared::count_lock();
+            Self::Guard::default()
+        })
     }
 
     unsafe fn unlock(&self, _guard: Self::Guard) {

@@ -12,6 +12,7 @@
 use crate::base::address::{CHUNK_GRANULES, Granule};
 use crate::base::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::base::bit_run;
+use crate::base::shared::{SharedU64, SharedUsize};
 use crate::metadata::directory::{Directory, ZeroIsValid};
 use crate::metadata::span::{self, Kind, Span};
 
@@ -21,8 +22,8 @@ pub(crate) struct Chunk {
     in_break: AtomicBool,
     /// The granules that are in it; 0 once it was unmapped and may be another chunk.
     all: AtomicU64,
-    free: AtomicU64,
-    dirty: AtomicU64,
+    free: SharedU64,
+    dirty: SharedU64,
 }
 
 // SAFETY: atomics of integers and a bool.
@@ -33,10 +34,10 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Chunks that were unmapped.
 static VACANT: AtomicUsize = AtomicUsize::new(0);
 /// No chunk below this number has a free granule; a hint.
-static FIRST_FREE: AtomicUsize = AtomicUsize::new(0);
+static FIRST_FREE: SharedUsize = SharedUsize::new(0);
 /// Granules of all chunks: in use, times 2^32, plus those that are free and dirty. One word, so
 /// that a claim and a release write one each.
-static COUNTS: AtomicUsize = AtomicUsize::new(0);
+static COUNTS: SharedUsize = SharedUsize::new(0);
 const ONE_USED: usize = 1 << 32;
 
 /// A span claimed from a chunk.

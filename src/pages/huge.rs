@@ -6,9 +6,10 @@
 //! pages, which come from lists of what was in use a moment ago. So each is timed, and one that
 //! is slow sends us back to small pages for a while.
 
+use crate::base::shared::SharedUsize;
 use crate::config;
 use crate::os::{mapping, process};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 
 /// Bytes of a huge page on x86-64, and of one of the sizes on aarch64.
 pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -21,7 +22,7 @@ const SLOW_NS: u64 = 500_000;
 const PAUSE_BYTES: usize = 64 * HUGE_PAGE_BYTES;
 
 /// Bytes left of a pause.
-static PAUSED_BYTES: AtomicUsize = AtomicUsize::new(0);
+static PAUSED_BYTES: SharedUsize = SharedUsize::new(0);
 
 /// Whether huge pages should be asked for now, for `bytes`.
 fn pay(bytes: usize) -> bool {

@@ -56,12 +56,12 @@ pub(crate) fn allocate(granules: u32, filling: Filling) -> Option<NewSpan> {
 fn prepare_records(start: Granule, granules: u32, chunk: u32) -> Option<&'static Span> {
     for distance in 1..granules {
         let tail = span::ensure_record(start.plus(distance as usize))?;
-        tail.owner.store(0, Ordering::Relaxed);
+        tail.owner.store_alone(0, Ordering::Relaxed);
         tail.distance.store(distance, Ordering::Relaxed);
         tail.set_kind(Kind::Tail);
     }
     let first = span::ensure_record(start)?;
-    first.owner.store(0, Ordering::Relaxed);
+    first.owner.store_alone(0, Ordering::Relaxed);
     first.chunk.store(chunk, Ordering::Relaxed);
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     first.granules.store(granules as u8, Ordering::Relaxed);
@@ -74,7 +74,7 @@ pub(crate) fn free(start: Granule, span: &'static Span) {
     let chunk = span.chunk.load(Ordering::Relaxed);
     for distance in 0..granules {
         if let Some(record) = span::record(start.plus(distance as usize)) {
-            record.owner.store(0, Ordering::Relaxed);
+            record.owner.store_alone(0, Ordering::Relaxed);
             record.set_kind(Kind::Free);
         }
     }

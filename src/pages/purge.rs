@@ -21,25 +21,26 @@
 
 use super::{chunk, page_heap, source};
 use crate::base::address::{GRANULE_BYTES, Granule};
+use crate::base::shared::{SharedBool, SharedU64, SharedUsize};
 use crate::config;
 use crate::metadata::span::{self, Kind};
 use crate::os::{mapping, process};
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 
-static PURGING: AtomicBool = AtomicBool::new(false);
+static PURGING: SharedBool = SharedBool::new(false);
 /// When the last halving was due, in milliseconds of the coarse clock.
-static DECAYED_MS: AtomicU64 = AtomicU64::new(0);
-static PURGED_BYTES: AtomicUsize = AtomicUsize::new(0);
-static PURGE_CALLS: AtomicUsize = AtomicUsize::new(0);
+static DECAYED_MS: SharedU64 = SharedU64::new(0);
+static PURGED_BYTES: SharedUsize = SharedUsize::new(0);
+static PURGE_CALLS: SharedUsize = SharedUsize::new(0);
 /// Bytes of large objects' mappings, in use and kept for reuse.
-static LARGE_USED_BYTES: AtomicUsize = AtomicUsize::new(0);
-static LARGE_KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
+static LARGE_USED_BYTES: SharedUsize = SharedUsize::new(0);
+static LARGE_KEPT_BYTES: SharedUsize = SharedUsize::new(0);
 
 /// Bytes that were given back since the law of time last looked, and were not wanted again so far.
-static GIVEN_BACK_BYTES: AtomicUsize = AtomicUsize::new(0);
-static ALLOWANCE_BYTES: AtomicUsize = AtomicUsize::new(0);
+static GIVEN_BACK_BYTES: SharedUsize = SharedUsize::new(0);
+static ALLOWANCE_BYTES: SharedUsize = SharedUsize::new(0);
 /// The least that was idle since the law of time last looked.
-static LEAST_IDLE_BYTES: AtomicUsize = AtomicUsize::new(0);
+static LEAST_IDLE_BYTES: SharedUsize = SharedUsize::new(0);
 
 /// Idle memory below this does not decay: not worth a system call.
 const DECAY_FLOOR_BYTES: usize = 1 << 20;

@@ -9,7 +9,7 @@
 use super::size_class::{CLASSES, SizeClass};
 use super::slab::Slab;
 use crate::base::address::Granule;
-use crate::base::atomic::AtomicUsize;
+use crate::base::shared::SharedUsize;
 use crate::base::tagged_stack::TaggedStack;
 use crate::metadata::span::{self, Kind, UNOWNED};
 use core::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use core::sync::atomic::Ordering;
 const MOST_EMPTY: usize = 64;
 
 /// Empty slabs in the stacks. Nobody frees into one, so each is adopted from there.
-static EMPTY: AtomicUsize = AtomicUsize::new(0);
+static EMPTY: SharedUsize = SharedUsize::new(0);
 static STACKS: [TaggedStack; CLASSES] = [const { TaggedStack::new() }; CLASSES];
 
 fn link(node: u32) -> u32 {

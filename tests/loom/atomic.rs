@@ -91,6 +91,7 @@ macro_rules! operations {
 
 twins! {
     AtomicBool: bool;
+    AtomicU8: u8;
     AtomicU32: u32;
     AtomicU64: u64;
     AtomicUsize: usize;
