@@ -1,9 +1,8 @@
 //! A bin: the free blocks of one size class that a thread has at hand, last freed first. The fast
 //! paths of malloc and free touch the thread's bins and nothing else of the cache.
 //!
-//! To their slabs the blocks in a bin are in use. A bin is filled with all the free blocks of one
-//! slab, or with a batch carved from it; when it has no room left it sends the older half back to
-//! their slabs.
+//! To their slabs the blocks in a bin are in use. A bin is filled with a batch of the free blocks
+//! of one slab; when it has no room left it sends the older half back to their slabs.
 //!
 //! How much it may hold follows from use, as in `retained`: what is wanted again after it was
 //! sent back raises the limit, and a thread that sends back many times as much without wanting
@@ -83,22 +82,27 @@ pub(crate) enum Room {
 }
 
 /// A bin without blocks, for a thread that may not use its own.
-pub(super) static EMPTY: Bin = Bin {
-    head: AtomicUsize::new(0),
-    room: AtomicU32::new(0),
-    held: AtomicU16::new(0),
-    limit: Cell::new(0),
-    sent_back: Cell::new(0),
-    batch: Cell::new(0),
-    partial_slabs: Cell::new(0),
-    current: Cell::new(0),
-    partial: Cell::new(0),
-};
+pub(super) static EMPTY: Bin = Bin::without_room();
 
 // SAFETY: the cells are touched by the owner of the cache only; nobody writes to `EMPTY`.
 unsafe impl Sync for Bin {}
 
 impl Bin {
+    /// A bin that has no blocks and takes none.
+    const fn without_room() -> Bin {
+        Bin {
+            head: AtomicUsize::new(0),
+            room: AtomicU32::new(0),
+            held: AtomicU16::new(0),
+            limit: Cell::new(0),
+            sent_back: Cell::new(0),
+            batch: Cell::new(0),
+            partial_slabs: Cell::new(0),
+            current: Cell::new(0),
+            partial: Cell::new(0),
+        }
+    }
+
     /// The bin at `address`.
     ///
     /// # Safety
@@ -263,17 +267,7 @@ mod tests {
     const CLASS: SizeClass = SizeClass::new(3);
 
     fn bin() -> Bin {
-        let bin = Bin {
-            head: AtomicUsize::new(0),
-            room: AtomicU32::new(0),
-            held: AtomicU16::new(0),
-            limit: Cell::new(0),
-            sent_back: Cell::new(0),
-            batch: Cell::new(0),
-            partial_slabs: Cell::new(0),
-            current: Cell::new(0),
-            partial: Cell::new(0),
-        };
+        let bin = Bin::without_room();
         bin.open();
         bin
     }

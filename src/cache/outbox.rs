@@ -32,6 +32,15 @@ impl Chain {
         blocks: 0,
         bytes: 0,
     };
+
+    /// Adds a block of `bytes` in front.
+    #[inline]
+    fn push(&mut self, block: Block, bytes: u32) {
+        block.set_link(self.head);
+        self.head = block.address();
+        self.blocks += 1;
+        self.bytes += bytes;
+    }
 }
 
 /// See the module.
@@ -55,10 +64,7 @@ impl Outbox {
         {
             return false;
         }
-        block.set_link(chain.head);
-        chain.head = block.address();
-        chain.blocks += 1;
-        chain.bytes += bytes;
+        chain.push(block, bytes);
         place.set(chain);
         true
     }
@@ -74,7 +80,6 @@ impl Outbox {
         } else {
             Some(core::mem::replace(&mut chain, Chain::EMPTY))
         };
-        block.set_link(chain.head);
         if chain.owner == 0 {
             chain = Chain {
                 owner,
@@ -82,9 +87,7 @@ impl Outbox {
                 ..Chain::EMPTY
             };
         }
-        chain.head = block.address();
-        chain.blocks += 1;
-        chain.bytes += u32::try_from(bytes).unwrap_or(SEND_BYTES);
+        chain.push(block, u32::try_from(bytes).unwrap_or(SEND_BYTES));
         if displaced.is_none() && (chain.blocks >= SEND_BLOCKS || chain.bytes >= SEND_BYTES) {
             place.set(Chain::EMPTY);
             return Some(chain);

@@ -408,8 +408,8 @@ impl ThreadCache {
     /// room for more.
     #[inline]
     pub(crate) fn add_to_chain(&self, owner: usize, span: &Span, block: Block) -> bool {
-        let class = SizeClass::new(usize::from(span.class.load(Ordering::Relaxed)));
-        let added = self.outbox.add_to_chain(owner, block, class.block_bytes());
+        let bytes = slab::class_of(span).block_bytes();
+        let added = self.outbox.add_to_chain(owner, block, bytes);
         if added {
             block.mark(span);
         }

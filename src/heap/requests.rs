@@ -16,7 +16,7 @@ use crate::report;
 use crate::small::block::Block;
 use crate::small::orphans;
 use crate::small::size_class::{SLAB_MAX_BYTES, SizeClass};
-use crate::small::slab::{InSlab, Slab, classify};
+use crate::small::slab::{InSlab, Slab, class_of, classify};
 use core::sync::atomic::Ordering;
 
 /// Sizes above this fail on every door (PTRDIFF_MAX).
@@ -33,7 +33,7 @@ pub(crate) fn allocate(bytes: usize) -> usize {
     }
 }
 
-/// The fast path of [`allocate`]: the first free block of the thread's current slab. `None` sends
+/// The fast path of [`allocate`]: the block of the thread's bin that was freed last. `None` sends
 /// the caller to [`allocate_slow`]; where that is the last thing it does, the fast path needs no
 /// stack.
 #[inline(always)]
@@ -244,9 +244,7 @@ fn bin_is_full(word: usize, span: &'static Span) {
     let _kept = ErrnoKept::new();
     // SAFETY: the slot held a cache's address.
     let cache = unsafe { ThreadCache::from_address(word) };
-    cache.overflow(SizeClass::new(usize::from(
-        span.class.load(Ordering::Relaxed),
-    )));
+    cache.overflow(class_of(span));
     ThreadSlot::current().put(word);
 }
 
@@ -409,8 +407,7 @@ fn small_block_bytes(address: usize) -> Option<usize> {
     if unsafe { Block::at(address) }.is_marked(span) {
         return None;
     }
-    let class = SizeClass::new(usize::from(span.class.load(Ordering::Relaxed)));
-    Some(class.block_bytes())
+    Some(class_of(span).block_bytes())
 }
 
 /// Usable bytes of the block at `address`; 0 for no block.

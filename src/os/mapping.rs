@@ -134,11 +134,7 @@ pub(crate) fn relocate(
 /// madvise is refused the range is mapped afresh, if it may be (`remappable`: not in the program
 /// break, whose mapping the kernel keeps an eye on).
 pub(crate) fn discard(address: usize, bytes: usize, remappable: bool) -> bool {
-    let Some(at) = pointer(address) else {
-        return false;
-    };
-    // SAFETY: callers own the range and nothing in it is live.
-    if unsafe { nix::sys::mman::madvise(at, bytes, MmapAdvise::MADV_DONTNEED) }.is_ok() {
+    if advise(address, bytes, MmapAdvise::MADV_DONTNEED) {
         return true;
     }
     remappable
@@ -149,18 +145,19 @@ pub(crate) fn discard(address: usize, bytes: usize, remappable: bool) -> bool {
 /// Asks for huge pages in the range, where the kernel has them and lets programs ask; no harm
 /// elsewhere.
 pub(crate) fn advise_huge(address: usize, bytes: usize) {
-    if let Some(at) = pointer(address) {
-        // SAFETY: callers own the range; the advice changes no contents.
-        let _refused = unsafe { nix::sys::mman::madvise(at, bytes, MmapAdvise::MADV_HUGEPAGE) };
-    }
+    advise(address, bytes, MmapAdvise::MADV_HUGEPAGE);
 }
 
 /// Asks for none any more.
 pub(crate) fn advise_small(address: usize, bytes: usize) {
-    if let Some(at) = pointer(address) {
-        // SAFETY: as in `advise_huge`.
-        let _refused = unsafe { nix::sys::mman::madvise(at, bytes, MmapAdvise::MADV_NOHUGEPAGE) };
-    }
+    advise(address, bytes, MmapAdvise::MADV_NOHUGEPAGE);
+}
+
+/// madvise, of which `false` tells that it was refused. Callers own the range, and nothing in it is
+/// live where the advice discards contents.
+fn advise(address: usize, bytes: usize, advice: MmapAdvise) -> bool {
+    // SAFETY: as above.
+    pointer(address).is_some_and(|at| unsafe { nix::sys::mman::madvise(at, bytes, advice) }.is_ok())
 }
 
 /// Makes a range that was never touched resident, with one call for what would be a fault a page

@@ -25,25 +25,21 @@ fn read_page_bytes() -> usize {
 
 /// Milliseconds of the coarse monotonic clock; 0 where it cannot be read.
 pub(crate) fn now_ms() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is valid for writes.
-    if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) } != 0 {
-        return 0;
-    }
-    time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
+    read_clock_ns(libc::CLOCK_MONOTONIC_COARSE) / 1_000_000
 }
 
 /// Nanoseconds of the monotonic clock; 0 where it cannot be read.
 pub(crate) fn now_ns() -> u64 {
+    read_clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+fn read_clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `time` is valid for writes.
-    if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) } != 0 {
+    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
         return 0;
     }
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()

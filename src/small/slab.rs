@@ -99,7 +99,7 @@ impl Slab {
 
     /// Its size class.
     pub(crate) fn class(self) -> SizeClass {
-        SizeClass::new(usize::from(self.span.class.load(Ordering::Relaxed)))
+        class_of(self.span)
     }
 
     /// Bytes of it that were ever written by us or the program.
@@ -238,6 +238,12 @@ impl Slab {
         }
         assert_eq!(span.used() + length, span.carved.load(Ordering::Relaxed));
     }
+}
+
+/// The size class of the slab with record `span`.
+#[inline(always)]
+pub(crate) fn class_of(span: &Span) -> SizeClass {
+    SizeClass::new(usize::from(span.class.load(Ordering::Relaxed)))
 }
 
 /// What an address in a slab is.
