@@ -194,12 +194,14 @@ impl ThreadCache {
                 if current.carve() {
                     continue;
                 }
-                if self.receive() {
-                    if !bin.is_empty() {
-                        return Some(());
-                    }
-                    continue;
+            }
+            if self.receive() {
+                if !bin.is_empty() {
+                    return Some(());
                 }
+                continue;
+            }
+            if let Some(current) = self.current(class) {
                 bin.current.set(0);
                 if super::pool::in_use() > 1 {
                     self.disown(current);
@@ -215,7 +217,6 @@ impl ThreadCache {
     /// program that fills its slabs of a class will fill the next, too, but for the last; in a
     /// small heap that one would weigh.
     fn next_slab(&'static self, class: SizeClass, used_up: bool) -> Option<Slab> {
-        self.receive();
         if let Some(slab) = self.first_partial(class) {
             self.unlink_partial(slab);
             return Some(slab);
