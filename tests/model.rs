@@ -19,16 +19,24 @@ use glebe::abi::libc::glebe_malloc;
 use random::{Random, operations, seed};
 use requests::{Mix, Request};
 use shadow_heap::{Block, Figures, ShadowHeap, statistics};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, MutexGuard};
 use std::thread;
 
-/// Keeps the other tests of this file waiting; and the figures of the heap they left.
-fn alone() -> (MutexGuard<'static, ()>, Figures) {
+/// Runs a test's body, which gets the figures of the heap it finds, while the other tests of this
+/// file wait. It has a thread of its own, joined before the next may start: a thread that is still
+/// closing its cache has blocks on their way, which count as live.
+fn run_by_itself(body: impl FnOnce(Figures) + Send) {
     static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(|failed| failed.into_inner());
-    Figures::settle();
-    (guard, Figures::now())
+    let _alone = ALONE.lock().unwrap_or_else(|failed| failed.into_inner());
+    let run = || {
+        Figures::settle();
+        body(Figures::now());
+    };
+    let ended = thread::scope(|scope| scope.spawn(run).join());
+    if let Err(failed) = ended {
+        std::panic::resume_unwind(failed);
+    }
 }
 
 /// Names the request that was being served when a check failed.
@@ -54,7 +62,10 @@ fn step(number: usize, mix: &Mix, heap: &mut ShadowHeap, random: &mut Random) {
 
 /// One thread, `count` requests of `mix`; the figures are compared now and then.
 fn run_alone(mix: &Mix, count: usize) {
-    let (_alone, before) = alone();
+    run_by_itself(|before| serve_alone(mix, count, before));
+}
+
+fn serve_alone(mix: &Mix, count: usize, before: Figures) {
     let mut random = Random::new(seed());
     let mut heap = ShadowHeap::alone();
     for number in 0..operations(count) {
@@ -141,7 +152,10 @@ fn run_threads(
 /// Waves of threads, each wave heir to the blocks of the one before; after each the joined heaps
 /// must be one heap, with the figures to match.
 fn run_waves(mix: &Mix, waves: usize, threads: usize, count: usize) {
-    let (_alone, before) = alone();
+    run_by_itself(|before| serve_waves(mix, waves, threads, count, before));
+}
+
+fn serve_waves(mix: &Mix, waves: usize, threads: usize, count: usize, before: Figures) {
     let mut random = Random::new(seed());
     let mut heaps: Vec<_> = (0..threads).map(|_| ShadowHeap::among_others()).collect();
     for _ in 0..waves {
@@ -176,7 +190,10 @@ fn small_blocks_change_threads_and_come_home() {
 
 #[test]
 fn freed_blocks_are_known_to_be_free_below_and_above_a_lowered_break() {
-    let (_alone, _) = alone();
+    run_by_itself(|_| lower_and_raise_the_break());
+}
+
+fn lower_and_raise_the_break() {
     let mut heap = ShadowHeap::alone();
     let new_block = || Block::new(glebe_malloc(100 << 10), 100 << 10, 16);
     (0..640).for_each(|_| heap.receive(new_block()));

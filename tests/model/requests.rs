@@ -211,9 +211,9 @@ impl Request {
             }
             Request::Free { door } => {
                 if let Some(block) = heap.take_any(random) {
-                    let address = block.address;
+                    let (address, usable) = (block.address, block.usable);
                     free(block, door);
-                    heap.note_freed(address);
+                    heap.note_freed(address, usable);
                 }
             }
             Request::Ask => {
@@ -282,7 +282,7 @@ fn resize(
     let kept = unsafe { core::slice::from_raw_parts(answer.cast::<u8>(), size.min(old.usable)) };
     contents::check(kept, old.address, old.number);
     if answer != old.pointer() {
-        heap.note_freed(old.address);
+        heap.note_freed(old.address, old.usable);
     }
     heap.receive(Block::new(answer, size, 16));
 }
