@@ -1,6 +1,7 @@
 //! Options: one row each. Read once, from the environment the process was started with, before
 //! the first allocation; constant afterwards but for what mallopt may change.
 
+use crate::os::mapping;
 use crate::report;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -26,15 +27,43 @@ pub(crate) enum Statistics {
     Json,
 }
 
-static SOURCE: AtomicU8 = AtomicU8::new(0);
-static CONTINUE_ON_ERROR: AtomicU8 = AtomicU8::new(0);
-static KEEP_DEEPBIND: AtomicU8 = AtomicU8::new(0);
-static STATISTICS: AtomicU8 = AtomicU8::new(0);
-static PURGE_THREAD: AtomicU8 = AtomicU8::new(0);
-static PURGE_DELAY_MS: AtomicUsize = AtomicUsize::new(1000);
-static DIRTY_MIB: AtomicUsize = AtomicUsize::new(24);
-static NO_HUGE_PAGES: AtomicU8 = AtomicU8::new(0);
-static STATISTICS_FILE: PathOption = PathOption::new();
+/// What the options were set to, in pages of its own: [`protect`] makes them read-only.
+#[repr(C, align(4096))]
+struct Settings {
+    source: AtomicU8,
+    continue_on_error: AtomicU8,
+    keep_deepbind: AtomicU8,
+    statistics: AtomicU8,
+    purge_thread: AtomicU8,
+    no_huge_pages: AtomicU8,
+    hardened: AtomicU8,
+    guard_large: AtomicU8,
+    guard_by_mprotect: AtomicU8,
+    purge_delay_ms: AtomicUsize,
+    dirty_mib: AtomicUsize,
+    samples_per_second: AtomicUsize,
+    /// Whether these pages are read-only.
+    protected: AtomicU8,
+    statistics_file: PathOption,
+}
+
+static SETTINGS: Settings = Settings {
+    source: AtomicU8::new(0),
+    continue_on_error: AtomicU8::new(0),
+    keep_deepbind: AtomicU8::new(0),
+    statistics: AtomicU8::new(0),
+    purge_thread: AtomicU8::new(0),
+    no_huge_pages: AtomicU8::new(0),
+    hardened: AtomicU8::new(0),
+    guard_large: AtomicU8::new(0),
+    guard_by_mprotect: AtomicU8::new(0),
+    purge_delay_ms: AtomicUsize::new(1000),
+    dirty_mib: AtomicUsize::new(24),
+    // A sample costs about 20 us: 200 of them are 0.4 % of a second.
+    samples_per_second: AtomicUsize::new(200),
+    protected: AtomicU8::new(0),
+    statistics_file: PathOption::new(),
+};
 
 /// What an option accepts.
 enum Values {
@@ -47,36 +76,55 @@ enum Values {
 }
 
 /// The rows: name, what it accepts.
-static OPTIONS: [(&str, Values); 9] = [
+static OPTIONS: [(&str, Values); 13] = [
     (
         "GLEBE_SOURCE",
-        Values::Words(&["auto", "break", "mmap"], &SOURCE),
+        Values::Words(&["auto", "break", "mmap"], &SETTINGS.source),
     ),
     (
         "GLEBE_ON_ERROR",
-        Values::Words(&["abort", "continue"], &CONTINUE_ON_ERROR),
+        Values::Words(&["abort", "continue"], &SETTINGS.continue_on_error),
     ),
     (
         "GLEBE_DEEPBIND",
-        Values::Words(&["drop", "keep"], &KEEP_DEEPBIND),
+        Values::Words(&["drop", "keep"], &SETTINGS.keep_deepbind),
     ),
     (
         "GLEBE_STATS",
-        Values::Words(&["off", "text", "json"], &STATISTICS),
+        Values::Words(&["off", "text", "json"], &SETTINGS.statistics),
     ),
-    ("GLEBE_STATS_FILE", Values::Path(&STATISTICS_FILE)),
+    ("GLEBE_STATS_FILE", Values::Path(&SETTINGS.statistics_file)),
     (
         "GLEBE_PURGE",
-        Values::Words(&["call", "thread"], &PURGE_THREAD),
+        Values::Words(&["call", "thread"], &SETTINGS.purge_thread),
     ),
     (
         "GLEBE_PURGE_DELAY_MS",
-        Values::Number(3_600_000, &PURGE_DELAY_MS),
+        Values::Number(3_600_000, &SETTINGS.purge_delay_ms),
     ),
-    ("GLEBE_DIRTY_MIB", Values::Number(65_536, &DIRTY_MIB)),
+    (
+        "GLEBE_DIRTY_MIB",
+        Values::Number(65_536, &SETTINGS.dirty_mib),
+    ),
     (
         "GLEBE_HUGE_PAGES",
-        Values::Words(&["auto", "off"], &NO_HUGE_PAGES),
+        Values::Words(&["auto", "off"], &SETTINGS.no_huge_pages),
+    ),
+    (
+        "GLEBE_HARDENED",
+        Values::Words(&["0", "1"], &SETTINGS.hardened),
+    ),
+    (
+        "GLEBE_SAMPLE",
+        Values::Number(1_000_000, &SETTINGS.samples_per_second),
+    ),
+    (
+        "GLEBE_GUARD_LARGE",
+        Values::Words(&["0", "1"], &SETTINGS.guard_large),
+    ),
+    (
+        "GLEBE_GUARD",
+        Values::Words(&["auto", "mprotect"], &SETTINGS.guard_by_mprotect),
     ),
 ];
 
@@ -169,7 +217,7 @@ fn number(text: &[u8]) -> Option<usize> {
 
 /// `GLEBE_SOURCE`.
 pub(crate) fn source() -> Source {
-    match SOURCE.load(Ordering::Relaxed) {
+    match SETTINGS.source.load(Ordering::Relaxed) {
         1 => Source::Break,
         2 => Source::Mmap,
         _ => Source::Auto,
@@ -178,17 +226,17 @@ pub(crate) fn source() -> Source {
 
 /// `GLEBE_ON_ERROR=continue`.
 pub(crate) fn continue_on_error() -> bool {
-    CONTINUE_ON_ERROR.load(Ordering::Relaxed) == 1
+    SETTINGS.continue_on_error.load(Ordering::Relaxed) == 1
 }
 
 /// `GLEBE_DEEPBIND=keep`.
 pub(crate) fn keep_deepbind() -> bool {
-    KEEP_DEEPBIND.load(Ordering::Relaxed) == 1
+    SETTINGS.keep_deepbind.load(Ordering::Relaxed) == 1
 }
 
 /// `GLEBE_STATS`.
 pub(crate) fn statistics() -> Statistics {
-    match STATISTICS.load(Ordering::Relaxed) {
+    match SETTINGS.statistics.load(Ordering::Relaxed) {
         1 => Statistics::Text,
         2 => Statistics::Json,
         _ => Statistics::Off,
@@ -197,37 +245,90 @@ pub(crate) fn statistics() -> Statistics {
 
 /// `GLEBE_STATS_FILE`.
 pub(crate) fn statistics_file() -> Option<&'static core::ffi::CStr> {
-    STATISTICS_FILE.get()
+    SETTINGS.statistics_file.get()
 }
 
 /// Whether huge pages may be asked for: `GLEBE_HUGE_PAGES`.
 pub(crate) fn huge_pages() -> bool {
-    NO_HUGE_PAGES.load(Ordering::Relaxed) == 0
+    SETTINGS.no_huge_pages.load(Ordering::Relaxed) == 0
 }
 
 /// `GLEBE_PURGE=thread`.
 pub(crate) fn purge_thread() -> bool {
-    PURGE_THREAD.load(Ordering::Relaxed) == 1
+    SETTINGS.purge_thread.load(Ordering::Relaxed) == 1
 }
 
 /// `GLEBE_PURGE_DELAY_MS`.
 pub(crate) fn purge_delay_ms() -> u64 {
-    PURGE_DELAY_MS.load(Ordering::Relaxed) as u64
+    SETTINGS.purge_delay_ms.load(Ordering::Relaxed) as u64
 }
 
 /// `GLEBE_DIRTY_MIB`, in bytes.
 pub(crate) fn dirty_bytes() -> usize {
-    DIRTY_MIB.load(Ordering::Relaxed) << 20
+    SETTINGS.dirty_mib.load(Ordering::Relaxed) << 20
 }
 
-/// mallopt(M_TRIM_THRESHOLD): the same bound, in bytes; rounded up to MiB.
-pub(crate) fn set_dirty_bytes(bytes: usize) {
-    DIRTY_MIB.store(bytes.div_ceil(1 << 20), Ordering::Relaxed);
+/// `GLEBE_HARDENED=1`.
+#[inline]
+pub(crate) fn hardened() -> bool {
+    SETTINGS.hardened.load(Ordering::Relaxed) == 1
 }
 
-/// mallopt(M_CHECK_ACTION): whether misuse ends the process.
-pub(crate) fn set_continue_on_error(go_on: bool) {
-    CONTINUE_ON_ERROR.store(u8::from(go_on), Ordering::Relaxed);
+/// Whether large objects stand between guard pages: `GLEBE_GUARD_LARGE=1`, and in hardened mode.
+pub(crate) fn guard_large() -> bool {
+    SETTINGS.guard_large.load(Ordering::Relaxed) == 1 || hardened()
+}
+
+/// `GLEBE_GUARD=mprotect`.
+pub(crate) fn guard_by_mprotect() -> bool {
+    SETTINGS.guard_by_mprotect.load(Ordering::Relaxed) == 1
+}
+
+/// `GLEBE_SAMPLE`: samples in a second of a thread's processor time; 0 for none.
+pub(crate) fn samples_per_second() -> usize {
+    SETTINGS.samples_per_second.load(Ordering::Relaxed)
+}
+
+/// mallopt(M_TRIM_THRESHOLD): the same bound as [`dirty_bytes`], rounded up to MiB; `false` where
+/// the options are read-only.
+pub(crate) fn set_dirty_bytes(bytes: usize) -> bool {
+    let dirty_mib = bytes.div_ceil(1 << 20);
+    change(|settings| settings.dirty_mib.store(dirty_mib, Ordering::Relaxed))
+}
+
+/// mallopt(M_CHECK_ACTION): whether misuse ends the process; `false` where the options are
+/// read-only.
+pub(crate) fn set_continue_on_error(go_on: bool) -> bool {
+    let go_on = u8::from(go_on);
+    change(|settings| settings.continue_on_error.store(go_on, Ordering::Relaxed))
+}
+
+fn change(store: impl Fn(&Settings)) -> bool {
+    let allowed = SETTINGS.protected.load(Ordering::Relaxed) == 0;
+    if allowed {
+        store(&SETTINGS);
+    }
+    allowed
+}
+
+/// Makes the options read-only for the rest of the process, sealed where the kernel seals (6.10).
+/// Where pages are larger than 4 KiB, others lie beside them: then nothing is done.
+pub(crate) fn protect() {
+    if crate::os::process::page_bytes() != align_of::<Settings>() {
+        return;
+    }
+    SETTINGS.protected.store(1, Ordering::Relaxed);
+    let address = core::ptr::from_ref(&SETTINGS) as usize;
+    if !mapping::make_read_only(address, size_of::<Settings>()) {
+        SETTINGS.protected.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Whether `address` lies in the options' pages, which are read-only.
+pub(crate) fn is_protected(address: usize) -> bool {
+    let start = core::ptr::from_ref(&SETTINGS) as usize;
+    SETTINGS.protected.load(Ordering::Relaxed) == 1
+        && address.wrapping_sub(start) < size_of::<Settings>()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! - [`abi`]: the doors that C, C++ and Rust programs call;
 //! - `heap`: routes a request; start-up, thread ends, forks;
 //! - `observe`: what the allocator says about itself;
+//! - `guard`: memory errors stopped: guard pages, sampled and sealed blocks, quarantine;
 //! - `cache`: a thread's blocks at hand, its slabs, and blocks on their way between threads;
 //! - `large`: objects above 32 KiB, a span or a mapping each;
 //! - `small`: size classes, slabs, slabs without an owner;
@@ -25,6 +26,7 @@ pub mod abi;
 mod base;
 mod cache;
 mod config;
+mod guard;
 mod heap;
 mod large;
 mod metadata;

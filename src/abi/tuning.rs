@@ -24,18 +24,18 @@ pub extern "C" fn glebe_malloc_trim(pad: usize) -> c_int {
 /// - `M_CHECK_ACTION` (-5): 1, misuse is reported and the program goes on; 2 and 3, it aborts.
 ///   (`GLEBE_ON_ERROR`)
 ///
-/// All others return 0: here is no arena, no top pad and no threshold for mmap to set.
+/// All others return 0: here is no arena, no top pad and no threshold for mmap to set. In hardened
+/// mode, where the options are read-only, so do these.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_mallopt(key: c_int, value: c_int) -> c_int {
     const M_TRIM_THRESHOLD: c_int = -1;
     const M_CHECK_ACTION: c_int = -5;
-    match (key, usize::try_from(value)) {
+    c_int::from(match (key, usize::try_from(value)) {
         (M_TRIM_THRESHOLD, Ok(bytes)) => config::set_dirty_bytes(bytes),
         (M_CHECK_ACTION, Ok(1)) => config::set_continue_on_error(true),
         (M_CHECK_ACTION, Ok(2 | 3)) => config::set_continue_on_error(false),
-        _ => return 0,
-    }
-    1
+        _ => false,
+    })
 }
 
 /// glibc's `struct mallinfo2`, all fields in bytes or numbers.

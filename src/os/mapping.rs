@@ -64,6 +64,21 @@ pub(crate) fn make_usable(address: usize, bytes: usize) -> bool {
         .is_some_and(|at| unsafe { nix::sys::mman::mprotect(at, bytes, READ_WRITE) }.is_ok())
 }
 
+/// Makes a range of ours read-only for good: sealed where the kernel seals (6.10), so that nobody
+/// makes it writable again.
+pub(crate) fn make_read_only(address: usize, bytes: usize) -> bool {
+    const SYS_MSEAL: libc::c_long = 462;
+    // SAFETY: the range is ours, and nobody writes to it any more.
+    let done = pointer(address).is_some_and(|at| unsafe {
+        nix::sys::mman::mprotect(at, bytes, ProtFlags::PROT_READ).is_ok()
+    });
+    if done {
+        // SAFETY: as above; an older kernel refuses, and the range stays as it is.
+        unsafe { libc::syscall(SYS_MSEAL, address, bytes, 0usize) };
+    }
+    done
+}
+
 /// Maps `bytes` of zeroes at a multiple of `alignment` (a power of two).
 pub(crate) fn map_aligned(bytes: usize, alignment: usize) -> Option<usize> {
     let first = map(bytes)?;

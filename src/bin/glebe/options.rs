@@ -76,6 +76,33 @@ const VARIABLES: [Variable; 9] = [
             "objects that grow",
         ],
     },
+    Variable {
+        name: "GLEBE_SAMPLE",
+        values: "0..1000000",
+        default: "200",
+        meaning: &[
+            "blocks in a second of processor time that get a page",
+            "between guard pages; 0 for none, 100000 for all that fit",
+        ],
+    },
+    Variable {
+        name: "GLEBE_HARDENED",
+        values: "0|1",
+        default: "0",
+        meaning: &["every block sealed and checked, see docs/hardened.md"],
+    },
+    Variable {
+        name: "GLEBE_GUARD_LARGE",
+        values: "0|1",
+        default: "0",
+        meaning: &["guard pages around large objects, hardened or not"],
+    },
+    Variable {
+        name: "GLEBE_GUARD",
+        values: "auto|mprotect",
+        default: "auto",
+        meaning: &["how guard pages are made: by madvise where it can be"],
+    },
 ];
 
 /// The table for people, a heading first.

@@ -21,6 +21,7 @@ Examples:
   glebe run -- python3 app.py
   glebe run --stats -- gcc -c big.c                   a readable summary from gcc and each child
   glebe run --stats=json --stats-file heap.jsonl -- nginx      one line of JSON from each process
+  glebe run --hardened -- ./parser input              misuse of memory ends in a report
   glebe run --library target/release/libglebe.so -- ./a.out
   LD_PRELOAD=libfaketime.so.1 glebe run -- date       glebe first, then what stood there
 
@@ -60,6 +61,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH")]
     stats_file: Option<PathBuf>,
 
+    /// Check every block: misuse of memory ends in a report (see docs/hardened.md)
+    #[arg(long)]
+    hardened: bool,
+
     /// Preload this libglebe.so
     #[arg(long, value_name = "PATH")]
     library: Option<PathBuf>,
@@ -92,6 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
         );
     }
     set_statistics(arguments)?;
+    if arguments.hardened {
+        set("GLEBE_HARDENED", OsStr::new("1"));
+    }
     let error = execute(&program, &arguments.program);
     Err(match error.kind() {
         io::ErrorKind::NotFound => Failure::new(

@@ -1,0 +1,2 @@
+//! Memory errors stopped at the moment they happen: guard pages, sampled blocks between them, the
+//! sealed blocks and the quarantine of hardened mode.
