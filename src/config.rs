@@ -1,9 +1,9 @@
 //! Options: one row each. Read once, from the environment the process was started with, before
 //! the first allocation; constant afterwards but for what mallopt may change.
 
-use crate::os::mapping;
+use crate::os::{mapping, random};
 use crate::report;
-use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 /// Where spans come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,8 @@ struct Settings {
     purge_delay_ms: AtomicUsize,
     dirty_mib: AtomicUsize,
     samples_per_second: AtomicUsize,
+    link_key: AtomicU64,
+    seal_key: AtomicU64,
     /// Whether these pages are read-only.
     protected: AtomicU8,
     statistics_file: PathOption,
@@ -61,6 +63,8 @@ static SETTINGS: Settings = Settings {
     dirty_mib: AtomicUsize::new(24),
     // A sample costs about 20 us: 200 of them are 0.4 % of a second.
     samples_per_second: AtomicUsize::new(200),
+    link_key: AtomicU64::new(0),
+    seal_key: AtomicU64::new(0),
     protected: AtomicU8::new(0),
     statistics_file: PathOption::new(),
 };
@@ -311,9 +315,31 @@ fn change(store: impl Fn(&Settings)) -> bool {
     allowed
 }
 
+/// The key of the links between free blocks; 0 where they are plain, in default mode.
+#[inline(always)]
+pub(crate) fn link_key() -> u64 {
+    SETTINGS.link_key.load(Ordering::Relaxed)
+}
+
+/// The key of the seals behind blocks, in hardened mode.
+#[inline(always)]
+pub(crate) fn seal_key() -> u64 {
+    SETTINGS.seal_key.load(Ordering::Relaxed)
+}
+
+/// To be called once in hardened mode, before the first block: draws the keys, and makes the
+/// options read-only.
+pub(crate) fn harden() {
+    // Odd, so that they mix as factors, and never 0.
+    let key = || random::seed() | 1;
+    SETTINGS.link_key.store(key(), Ordering::Relaxed);
+    SETTINGS.seal_key.store(key(), Ordering::Relaxed);
+    protect();
+}
+
 /// Makes the options read-only for the rest of the process, sealed where the kernel seals (6.10).
 /// Where pages are larger than 4 KiB, others lie beside them: then nothing is done.
-pub(crate) fn protect() {
+fn protect() {
     if crate::os::process::page_bytes() != align_of::<Settings>() {
         return;
     }

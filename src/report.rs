@@ -70,6 +70,63 @@ pub(crate) fn not_ours(door: &str, address: usize) {
     ));
 }
 
+/// A link between free blocks was written over: by a use after free, or past the end of the
+/// block before.
+#[cold]
+pub(crate) fn free_list_corrupted(address: usize) {
+    misuse(format_args!(
+        "free list corrupted: ptr={address:#x} (written to after it was freed)"
+    ));
+}
+
+/// A block that is free was written to: seen when it was to be issued again. `offset` is that of
+/// the first byte.
+#[cold]
+pub(crate) fn write_after_free(address: usize, class_bytes: usize, offset: usize) {
+    misuse(format_args!(
+        "write after free: ptr={:#x} block={address:#x} class={class_bytes} offset={offset}",
+        address + offset
+    ));
+}
+
+/// What stands behind the block at `address`, for which `bytes` were asked, was written over.
+/// `offset` is that of the first byte.
+#[cold]
+pub(crate) fn write_past_end(door: &str, address: usize, bytes: usize, offset: usize) {
+    misuse(format_args!(
+        "write past the end of a block: ptr={:#x} block={address:#x} bytes={bytes} \
+         offset={offset} door={door}",
+        address + offset
+    ));
+}
+
+/// The same where so much was written over that the size asked for is lost.
+#[cold]
+pub(crate) fn seal_broken(door: &str, address: usize, class_bytes: usize) {
+    misuse(format_args!(
+        "write past the end of a block: ptr={:#x} block={address:#x} class={class_bytes} \
+         offset={} door={door}",
+        address + class_bytes - 8,
+        class_bytes - 8
+    ));
+}
+
+/// A free that names another size than was asked for.
+#[cold]
+pub(crate) fn wrong_size(address: usize, bytes: usize, named_bytes: usize) {
+    misuse(format_args!(
+        "wrong size: ptr={address:#x} bytes={bytes} freed-as={named_bytes}"
+    ));
+}
+
+/// A free that names another alignment than was asked for.
+#[cold]
+pub(crate) fn wrong_alignment(address: usize, alignment: usize, named_alignment: usize) {
+    misuse(format_args!(
+        "wrong alignment: ptr={address:#x} alignment={alignment} freed-as={named_alignment}"
+    ));
+}
+
 /// C++'s operator new failed where no C++ library is loaded that could throw.
 #[cold]
 pub(crate) fn new_without_library() -> ! {

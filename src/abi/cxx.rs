@@ -1,5 +1,5 @@
-//! The C++ doors: the eight operators new. (The twelve operators delete are `glebe_free` under
-//! other names.)
+//! The C++ doors: the eight operators new. (The twelve operators delete are `glebe_free` and
+//! its kin in `libc` under other names.)
 //!
 //! A new that cannot be served is handed, arguments and all, to the C++ library's own operator of
 //! the same name: it tries again through malloc, runs the new-handler loop and throws, or

@@ -5,6 +5,7 @@
 //! free keep errno.
 
 use crate::base::address::GRANULE_BYTES;
+use crate::heap::hardened::Named;
 use crate::heap::requests;
 use crate::os::process::{self, ErrnoKept};
 use crate::os::thread_slot::ThreadSlot;
@@ -168,26 +169,69 @@ pub unsafe extern "C" fn glebe_malloc_usable_size(block: *mut c_void) -> usize {
     requests::usable_bytes(block as usize)
 }
 
-/// free_sized (C23): free of a block that was asked for with `size`.
+/// free_sized (C23): free of a block that was asked for with `size`; hardened mode compares.
 ///
 /// # Safety
 /// As [`glebe_free`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn glebe_free_sized(block: *mut c_void, _size: usize) {
-    requests::free(block as usize);
+pub unsafe extern "C" fn glebe_free_sized(block: *mut c_void, size: usize) {
+    requests::free_named(
+        block as usize,
+        Named {
+            bytes: size,
+            alignment: 0,
+        },
+    );
 }
 
-/// free_aligned_sized (C23): free of a block that was asked for with `alignment` and `size`.
+/// free_aligned_sized (C23): free of a block that was asked for with `alignment` and `size`;
+/// hardened mode compares.
 ///
 /// # Safety
 /// As [`glebe_free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_free_aligned_sized(
     block: *mut c_void,
-    _alignment: usize,
-    _size: usize,
+    alignment: usize,
+    size: usize,
 ) {
-    requests::free(block as usize);
+    requests::free_named(
+        block as usize,
+        Named {
+            bytes: size,
+            alignment,
+        },
+    );
+}
+
+/// Frees a block that was asked for with `alignment`: C++'s aligned operators delete that name no
+/// size.
+///
+/// # Safety
+/// As [`glebe_free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_free_aligned(block: *mut c_void, alignment: usize) {
+    requests::free_named(
+        block as usize,
+        Named {
+            bytes: Named::NO_BYTES,
+            alignment,
+        },
+    );
+}
+
+/// C++'s sized and aligned operators delete, which name the size first.
+///
+/// # Safety
+/// As [`glebe_free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_free_sized_aligned(
+    block: *mut c_void,
+    size: usize,
+    alignment: usize,
+) {
+    // SAFETY: as the caller's.
+    unsafe { glebe_free_aligned_sized(block, alignment, size) };
 }
 
 /// Runs among the constructors, when libc is set up.

@@ -1,5 +1,6 @@
 //! The Rust door.
 
+use crate::heap::hardened::Named;
 use crate::heap::requests;
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -27,8 +28,14 @@ unsafe impl GlobalAlloc for Glebe {
         requests::allocate_aligned(layout.align(), layout.size()) as *mut u8
     }
 
-    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
-        requests::free(block as usize);
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        requests::free_named(
+            block as usize,
+            Named {
+                bytes: layout.size(),
+                alignment: layout.align(),
+            },
+        );
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {

@@ -6,5 +6,6 @@ pub(crate) mod atomic;
 pub(crate) mod bit_run;
 pub(crate) mod chain_stack;
 pub(crate) mod fixed_text;
+pub(crate) mod random;
 pub(crate) mod shared;
 pub(crate) mod tagged_stack;

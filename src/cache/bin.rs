@@ -127,28 +127,46 @@ impl Bin {
         self.partial.set(0);
     }
 
-    /// Takes the block that was freed last.
+    /// Takes the block that was freed last: the fast path, for default mode.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Block> {
+        let block = self.pop_by(Block::plain_link)?;
+        block.unmark();
+        Some(block)
+    }
+
+    /// The same in any mode; the block is still marked.
+    #[inline]
+    pub(crate) fn pop_marked(&self) -> Option<Block> {
+        self.pop_by(Block::link)
+    }
+
+    #[inline(always)]
+    fn pop_by(&self, link: impl Fn(Block) -> usize) -> Option<Block> {
         let address = self.head.load(Ordering::Relaxed);
         if address == 0 {
             return None;
         }
         // SAFETY: a bin holds block starts.
         let block = unsafe { Block::at(address) };
-        self.head.store(block.link(), Ordering::Relaxed);
+        self.head.store(link(block), Ordering::Relaxed);
         let room = self.room.load(Ordering::Relaxed);
         self.room.store(room.wrapping_add(1), Ordering::Relaxed);
-        block.unmark();
         Some(block)
     }
 
-    /// Adds a block of the slab with record `span`.
+    /// Adds a block of the slab with record `span`: the fast path, for default mode.
     #[inline(always)]
     pub(crate) fn push(&self, span: &Span, block: Block) -> Room {
-        const ROOM: usize = core::mem::offset_of!(Bin, room);
         block.mark(span);
-        block.set_link(self.head.load(Ordering::Relaxed));
+        self.push_marked(block, Block::set_plain_link)
+    }
+
+    /// Adds a block that is marked, `set_link` being the mode's.
+    #[inline(always)]
+    pub(crate) fn push_marked(&self, block: Block, set_link: impl Fn(Block, usize)) -> Room {
+        const ROOM: usize = core::mem::offset_of!(Bin, room);
+        set_link(block, self.head.load(Ordering::Relaxed));
         self.head.store(block.address(), Ordering::Relaxed);
         // SAFETY: the count is `room`, and only its owner calls.
         if unsafe { cpu::lower_to_zero::<ROOM>(core::ptr::from_ref(self) as usize) } {

@@ -33,10 +33,10 @@ impl Chain {
         bytes: 0,
     };
 
-    /// Adds a block of `bytes` in front.
+    /// Adds a block of `bytes` in front, `set_link` being the mode's.
     #[inline]
-    fn push(&mut self, block: Block, bytes: u32) {
-        block.set_link(self.head);
+    fn push(&mut self, block: Block, bytes: u32, set_link: impl Fn(Block, usize)) {
+        set_link(block, self.head);
         self.head = block.address();
         self.blocks += 1;
         self.bytes += bytes;
@@ -49,8 +49,8 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Adds a free block of `bytes` that belongs to `owner` to the chain that waits for that owner;
-    /// `false` where there is none, or where the block would fill it.
+    /// Adds a free block of `bytes` that belongs to `owner` to the chain that waits for that owner:
+    /// the fast path, for default mode; `false` where there is none, or where the block would fill it.
     #[inline]
     pub(crate) fn add_to_chain(&self, owner: usize, block: Block, bytes: usize) -> bool {
         let Some(place) = self.chains.get((owner >> 12) % CHAINS) else {
@@ -64,7 +64,7 @@ impl Outbox {
         {
             return false;
         }
-        chain.push(block, bytes);
+        chain.push(block, bytes, Block::set_plain_link);
         place.set(chain);
         true
     }
@@ -87,7 +87,8 @@ impl Outbox {
                 ..Chain::EMPTY
             };
         }
-        chain.push(block, u32::try_from(bytes).unwrap_or(SEND_BYTES));
+        let bytes = u32::try_from(bytes).unwrap_or(SEND_BYTES);
+        chain.push(block, bytes, Block::set_link);
         if displaced.is_none() && (chain.blocks >= SEND_BLOCKS || chain.bytes >= SEND_BYTES) {
             place.set(Chain::EMPTY);
             return Some(chain);

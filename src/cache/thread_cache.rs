@@ -167,14 +167,15 @@ impl ThreadCache {
         self.bin(class).pop()
     }
 
-    /// Takes a block of `class`, from wherever one is to be had; `None` out of memory.
+    /// Takes a block of `class`, from wherever one is to be had; `None` out of memory. It is still
+    /// marked.
     pub(crate) fn allocate(&'static self, class: SizeClass) -> Option<Block> {
         if self.visits.wanted.get() {
             self.visit();
         }
         let bin = self.bin(class);
         loop {
-            if let Some(block) = bin.pop() {
+            if let Some(block) = bin.pop_marked() {
                 return Some(block);
             }
             self.refill(bin, class)?;
@@ -238,12 +239,13 @@ impl ThreadCache {
 
     /// Frees `block` of the slab at `slab`, whoever owns that.
     pub(crate) fn free(&'static self, slab: Slab, block: Block) {
+        block.mark(slab.span);
         if slab.span.owner.load(Ordering::Relaxed) == self.address() {
-            if self.bin(slab.class()).push(slab.span, block) == Room::None {
+            let bin = self.bin(slab.class());
+            if bin.push_marked(block, Block::set_link) == Room::None {
                 self.overflow(slab.class());
             }
         } else {
-            block.mark(slab.span);
             self.send_back(slab, block);
         }
     }
@@ -333,7 +335,7 @@ impl ThreadCache {
     /// it are free it is looked at again: a thread that only frees should not sit on it.
     fn take_in(&self, slab: Slab) {
         if slab.span.queued.load(Ordering::Relaxed) == 0 {
-            let quarter = slab.class().slab_blocks() / 4;
+            let quarter = slab.capacity() / 4;
             if slab.span.used() > quarter + 1 {
                 slab.span.set_bias(quarter.wrapping_neg());
             }
@@ -437,7 +439,7 @@ impl ThreadCache {
         self.route(self.inbox.blocks.take_all(), |slab, block| {
             let bin = self.bin(slab.class());
             if bin.has_room_to_spare() {
-                let _left = bin.push(slab.span, block);
+                let _left = bin.push_marked(block, Block::set_link);
             } else {
                 self.put_back(slab, block);
             }

@@ -4,6 +4,7 @@
 pub(crate) mod bootstrap;
 pub(crate) mod foreign;
 pub(crate) mod fork;
+pub(crate) mod hardened;
 pub(crate) mod requests;
 pub(crate) mod start;
 pub(crate) mod thread;

@@ -1,11 +1,14 @@
 //! The requests: allocate, free, resize, ask. Addresses in, addresses out; 0 is out of memory.
 //! No door's policy: errno and the order of arguments are `abi`'s business.
 
+use super::hardened::{self, Named};
 use super::thread::with_cache;
-use super::{bootstrap, foreign};
+use super::{bootstrap, foreign, start};
 use crate::base::address::GRANULE_BYTES;
 use crate::cache::bin::{Bin, Room};
 use crate::cache::thread_cache::{self, ThreadCache};
+use crate::config;
+use crate::guard::seal::Asked;
 use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
@@ -57,6 +60,13 @@ pub(crate) fn allocate_slow(bytes: usize) -> usize {
     if !slot.is_ready() {
         return bootstrap::allocate(bytes, 16);
     }
+    start::once();
+    if config::hardened() {
+        return allocate_sealed(Asked {
+            bytes,
+            alignment: 1,
+        });
+    }
     let Some(class) = SizeClass::holding(bytes) else {
         return allocate_object(bytes, Contents::Any).0;
     };
@@ -76,7 +86,19 @@ pub(crate) fn allocate_slow(bytes: usize) -> usize {
 #[inline(never)]
 fn allocate_class(class: SizeClass) -> usize {
     let allocate = || with_cache(|cache| cache.allocate(class)).flatten();
-    or_after_purge(allocate).map_or(0, Block::address)
+    let Some(block) = or_after_purge(allocate) else {
+        return 0;
+    };
+    block.unmark();
+    block.address()
+}
+
+/// Allocates what is `asked` in hardened mode, all zero.
+fn allocate_sealed(asked: Asked) -> usize {
+    let Some(class) = hardened::class_for(asked) else {
+        return allocate_unclassed(asked.alignment, asked.bytes);
+    };
+    or_after_purge(|| hardened::allocate(class, asked)).unwrap_or(0)
 }
 
 /// What `allocate` answers, keeping errno; out of memory, once more after all that is free went
@@ -120,8 +142,10 @@ fn allocate_object(bytes: usize, contents: Contents) -> (usize, bool) {
 /// Allocates `bytes` of zeroes.
 #[inline]
 pub(crate) fn allocate_zeroed(bytes: usize) -> usize {
-    let (address, clean) = if SizeClass::holding(bytes).is_some() {
-        (allocate(bytes), false)
+    let (address, clean) = if let Some(block) = allocate_at_hand(bytes) {
+        (block.address(), false)
+    } else if SizeClass::holding(bytes).is_some() {
+        (allocate_slow(bytes), config::hardened())
     } else if ThreadSlot::current().is_ready() {
         allocate_object(bytes, Contents::Zeroes)
     } else {
@@ -142,9 +166,18 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
     if !ThreadSlot::current().is_ready() {
         return bootstrap::allocate(bytes, alignment);
     }
+    start::once();
+    if config::hardened() {
+        return allocate_sealed(Asked { bytes, alignment });
+    }
     if let Some(class) = SizeClass::holding_aligned(bytes, alignment) {
         return allocate_class(class);
     }
+    allocate_unclassed(alignment, bytes)
+}
+
+/// Allocates an object at a multiple of `alignment`.
+fn allocate_unclassed(alignment: usize, bytes: usize) -> usize {
     if alignment <= GRANULE_BYTES {
         return allocate_object(bytes, Contents::Any).0;
     }
@@ -162,18 +195,24 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
 /// Frees the block at `address`; 0 is no block.
 #[inline(always)]
 pub(crate) fn free(address: usize) {
+    free_named(address, Named::NOTHING);
+}
+
+/// The same, and the program names what it asked for, which hardened mode checks.
+#[inline(always)]
+pub(crate) fn free_named(address: usize, named: Named) {
     match span::record_in_data_segment(address) {
-        Some(span) => free_by_record(span, address),
-        None => free_elsewhere(address),
+        Some(span) => free_by_record(span, address, named),
+        None => free_elsewhere(address, named),
     }
 }
 
 /// Frees a block that is not in the data segment.
 #[inline(never)]
-fn free_elsewhere(address: usize) {
+fn free_elsewhere(address: usize, named: Named) {
     match span::record_elsewhere(address) {
-        Some(span) => free_by_record(span, address),
-        None => free_slow(address),
+        Some(span) => free_by_record(span, address, named),
+        None => free_slow(address, named),
     }
 }
 
@@ -181,19 +220,19 @@ fn free_elsewhere(address: usize) {
 /// of the thread's own slab. What else there may be to do comes last, so the fast path needs no
 /// stack.
 #[inline(always)]
-fn free_by_record(span: &'static Span, address: usize) {
+fn free_by_record(span: &'static Span, address: usize, named: Named) {
     let slot = ThreadSlot::current();
     let word = slot.word();
     // Law: `owner` is a cache's address only in the record of a slab's first granule; a busy word
     // equals no owner, and a word is 0 only before the table has any block.
     if !span.is_owned_by(word) {
-        return free_of_another(span, address, word);
+        return free_of_another(span, address, word, named);
     }
     // SAFETY: only used if a block of this slab starts here; the mark of a misplaced pointer is
     // read only after that.
     let block = unsafe { Block::at(address) };
     if !starts_a_block(span, address) || block.is_marked(span) {
-        return free_slow(address);
+        return free_slow(address, named);
     }
     slot.take(word);
     // SAFETY: the slab is the cache's, so its class's bin lies there; and the cache is taken.
@@ -207,7 +246,7 @@ fn free_by_record(span: &'static Span, address: usize) {
 /// Frees the block at `address`, in a granule with record `span` that is not the thread's, whose
 /// slot holds `word`: the next of a chain of such blocks, if it is one.
 #[inline(never)]
-fn free_of_another(span: &'static Span, address: usize, word: usize) {
+fn free_of_another(span: &'static Span, address: usize, word: usize, named: Named) {
     let owner = span.owner.load(Ordering::Relaxed);
     if owner > UNOWNED && word & BUSY == 0 && starts_a_block(span, address) {
         // SAFETY: by the law in `free_by_record` the granule is a slab's first, and a block starts
@@ -225,7 +264,7 @@ fn free_of_another(span: &'static Span, address: usize, word: usize) {
             }
         }
     }
-    free_slow(address);
+    free_slow(address, named);
 }
 
 /// Whether a block of the slab with record `span` starts at `address`, in its first granule.
@@ -250,21 +289,30 @@ fn bin_is_full(word: usize, span: &'static Span) {
 
 #[cold]
 #[inline(never)]
-fn free_slow(address: usize) {
+fn free_slow(address: usize, named: Named) {
     if address == 0 || !ThreadSlot::current().is_ready() {
         return;
     }
     let _kept = ErrnoKept::new();
+    if config::hardened()
+        && let Some(found) = hardened::Found::at(address)
+    {
+        return found.free("free", named);
+    }
     match look_up(address) {
-        Found::InUse(InUse { place, block }) => free_found(place, block),
+        Found::InUse(found) => free_found(&found, named),
         Found::Inside { start, bytes } => report::inside_block("free", address, start, bytes),
         Found::Free { bytes } => report::double_free("free", address, bytes),
         Found::NotOurs => foreign::free(address),
     }
 }
 
-fn free_found(place: Place, block: Option<Block>) {
-    match block {
+fn free_found(found: &InUse, named: Named) {
+    let place = found.place;
+    match found.block {
+        Some(block) if config::hardened() => {
+            hardened::Found::new(Slab::at(place), block).free("free", named);
+        }
         Some(block) => {
             // Without a cache to be had the block is lost, and the program goes on.
             with_cache(|cache| {
@@ -304,8 +352,8 @@ pub(crate) fn free_checked(address: usize) -> FreeStatus {
         return FreeStatus::NotOurs;
     }
     match look_up(address) {
-        Found::InUse(InUse { place, block }) => {
-            free_found(place, block);
+        Found::InUse(found) => {
+            free_found(&found, Named::NOTHING);
             FreeStatus::Success
         }
         Found::Inside { .. } => FreeStatus::InsideBlock,
@@ -321,6 +369,8 @@ pub(crate) struct InUse {
     place: Place,
     /// `Some` in a slab.
     block: Option<Block>,
+    /// Usable bytes.
+    bytes: usize,
 }
 
 /// What an address is to us.
@@ -343,18 +393,19 @@ fn look_up(address: usize) -> Found {
     match place.span.kind() {
         Kind::Slab => {
             let slab = Slab::at(place);
-            let bytes = slab.class().block_bytes();
             match classify(slab, address) {
-                InSlab::Start(block) | InSlab::Inside(block) if block.is_marked(place.span) => {
+                InSlab::Start(block) | InSlab::Inside(block) if is_free(slab, block) => {
+                    let bytes = slab.class().block_bytes();
                     Found::Free { bytes }
                 }
                 InSlab::Start(block) => Found::InUse(InUse {
                     place,
                     block: Some(block),
+                    bytes: small_usable_bytes(slab, block),
                 }),
                 InSlab::Inside(block) => Found::Inside {
                     start: block.address(),
-                    bytes,
+                    bytes: small_usable_bytes(slab, block),
                 },
                 InSlab::Unused => Found::Free { bytes: 0 },
             }
@@ -362,7 +413,11 @@ fn look_up(address: usize) -> Found {
         Kind::Medium | Kind::Large => {
             let bytes = place.span.object_bytes();
             if address == start {
-                Found::InUse(InUse { place, block: None })
+                Found::InUse(InUse {
+                    place,
+                    block: None,
+                    bytes,
+                })
             } else if address - start < bytes {
                 Found::Inside { start, bytes }
             } else {
@@ -375,10 +430,22 @@ fn look_up(address: usize) -> Found {
     }
 }
 
-fn bytes_of(found: &InUse) -> usize {
-    match found.block {
-        Some(_) => Slab::at(found.place).class().block_bytes(),
-        None => found.place.span.object_bytes(),
+fn is_free(slab: Slab, block: Block) -> bool {
+    if config::hardened() {
+        hardened::Found::new(slab, block).is_free()
+    } else {
+        block.is_marked(slab.span)
+    }
+}
+
+/// Usable bytes of a block in use: in hardened mode, as many as were asked for.
+fn small_usable_bytes(slab: Slab, block: Block) -> usize {
+    let class_bytes = slab.class().block_bytes();
+    if config::hardened() {
+        let asked = hardened::Found::new(slab, block).asked();
+        asked.map_or(class_bytes, |asked| asked.bytes)
+    } else {
+        class_bytes
     }
 }
 
@@ -388,7 +455,7 @@ pub(crate) fn block_containing(address: usize) -> Option<(usize, usize)> {
         return None;
     }
     match look_up(address) {
-        Found::InUse(found) => Some((address, bytes_of(&found))),
+        Found::InUse(found) => Some((address, found.bytes)),
         Found::Inside { start, bytes } => Some((start, bytes)),
         _ => None,
     }
@@ -423,7 +490,7 @@ pub(crate) fn usable_bytes(address: usize) -> usize {
         return bootstrap::block_bytes(address).unwrap_or(0);
     }
     match look_up(address) {
-        Found::InUse(found) => return bytes_of(&found),
+        Found::InUse(found) => return found.bytes,
         Found::Inside { start, bytes } => report::inside_block(DOOR, address, start, bytes),
         Found::Free { bytes } => report::double_free(DOOR, address, bytes),
         Found::NotOurs => return foreign::usable_bytes(address),
@@ -477,8 +544,20 @@ fn stays_in_block(bytes: usize, block_bytes: usize) -> bool {
 }
 
 fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
-    let old_bytes = bytes_of(found);
+    let old_bytes = found.bytes;
     let place = found.place;
+    if config::hardened()
+        && let Some(block) = found.block
+    {
+        let sealed = hardened::Found::new(Slab::at(place), block);
+        let Some(asked) = sealed.look_over("realloc") else {
+            return 0;
+        };
+        if sealed.resize_in_place(asked, bytes) {
+            return address;
+        }
+        return move_to_new(address, found, bytes);
+    }
     match place.span.kind() {
         Kind::Slab if stays_in_block(bytes, old_bytes) => return address,
         Kind::Medium
@@ -493,9 +572,13 @@ fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
         }
         _ => {}
     }
-    let new = copy_to_new(address, old_bytes, bytes);
+    move_to_new(address, found, bytes)
+}
+
+fn move_to_new(address: usize, found: &InUse, bytes: usize) -> usize {
+    let new = copy_to_new(address, found.bytes, bytes);
     if new != 0 {
-        free_found(place, found.block);
+        free_found(found, Named::NOTHING);
     }
     new
 }

@@ -17,7 +17,15 @@ static OPTIONS_READ: AtomicBool = AtomicBool::new(false);
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// The first step, once; whoever comes second while the first is at it goes on with what is there.
+#[inline]
 pub(super) fn once() {
+    if !STARTED.load(Ordering::Relaxed) {
+        first();
+    }
+}
+
+#[cold]
+fn first() {
     if STARTED.swap(true, Ordering::Relaxed) {
         return;
     }
@@ -33,6 +41,9 @@ pub(super) fn has_begun() -> bool {
 fn read_options() {
     if !OPTIONS_READ.swap(true, Ordering::Relaxed) {
         process::for_each_initial_variable(config::take_variable);
+        if config::hardened() {
+            config::harden();
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Which cache a thread works with: its own, taken at its first allocation; or, in a signal
 //! handler that interrupted us and after the thread's exit has run, one borrowed for the moment.
 
-use super::{fork, start};
+use super::{fork, hardened, start};
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
+use crate::config;
 use crate::os::process::SignalsBlocked;
 use crate::os::thread_slot::{BUSY, Owner, ThreadSlot};
 use crate::small::size_class::DIRECT_MAX_BYTES;
@@ -51,14 +52,24 @@ fn with_first_cache<T>(
     };
     register_exit(cache);
     let result = work(cache);
-    slot.open(cache.address(), DIRECT_MAX_BYTES + 1);
+    slot.open(cache.address(), fast_path_limit());
     Some(result)
+}
+
+/// Requests below these bytes take the fast path.
+fn fast_path_limit() -> usize {
+    if config::hardened() {
+        0
+    } else {
+        DIRECT_MAX_BYTES + 1
+    }
 }
 
 #[cold]
 fn with_borrowed_cache<T>(work: impl FnOnce(&'static ThreadCache) -> T) -> Option<T> {
     let cache = pool::take()?;
     let result = work(cache);
+    hardened::end_quarantine(cache);
     cache.close();
     pool::put_back(cache);
     Some(result)
@@ -98,6 +109,7 @@ extern "C" fn end(cache: *mut c_void) {
 
     // SAFETY: `register_exit` stored a cache's address.
     let cache = unsafe { ThreadCache::from_address(cache as usize) };
+    hardened::end_quarantine(cache);
     cache.close();
     pool::put_back(cache);
 }

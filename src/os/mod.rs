@@ -2,9 +2,11 @@
 
 pub(crate) mod cpu;
 pub(crate) mod futex;
+pub(crate) mod guard_pages;
 pub(crate) mod linker;
 pub(crate) mod mapping;
 pub(crate) mod process;
 pub(crate) mod program_break;
+pub(crate) mod random;
 pub(crate) mod thread_slot;
 pub(crate) mod wiped_word;

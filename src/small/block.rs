@@ -9,10 +9,30 @@
 //! wherever the block waits: in its slab, a bin, a thread's outbox or an inbox. No program computes
 //! that sum; and since it holds the block's own address, old marks that lie in memory of an
 //! earlier life (a program copies padding along with its data) match nowhere else.
+//!
+//! In hardened mode the link is coded with a key and verified when it is followed.
 
+use crate::base::random::mix;
+use crate::config;
 use crate::metadata::span::Span;
 use crate::os::cpu;
+use crate::report;
 use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// What of a word in hardened mode is the link; the rest tells whether it was written over.
+const LINK_BITS: usize = (1 << 48) - 1;
+
+fn mask(at: usize, key: u64) -> usize {
+    mix(at as u64 ^ key, key) as usize
+}
+
+/// The link to `next` as it stands in the block at `at`: masked by both the key and the place, and
+/// above the address 16 bits that depend on all three.
+fn coded(at: usize, next: usize, key: u64) -> usize {
+    let mask = mask(at, key);
+    let proof = mix((next ^ mask) as u64, key) as usize;
+    ((next ^ mask) & LINK_BITS) | (proof & !LINK_BITS)
+}
 
 /// The address of a block of a slab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,16 +62,51 @@ impl Block {
         unsafe { &*(self.0 as *const AtomicUsize).add(index) }
     }
 
-    /// The next free block's address, or 0.
+    /// The next free block's address, or 0. In hardened mode one that was written over ends the
+    /// process by a report; where that goes on, it ends the list.
     #[inline(always)]
     pub(crate) fn link(self) -> usize {
-        self.word(0).load(Ordering::Relaxed)
+        match config::link_key() {
+            0 => self.plain_link(),
+            key => self.open_link(key),
+        }
     }
 
     /// Sets it.
     #[inline(always)]
     pub(crate) fn set_link(self, next: usize) {
+        match config::link_key() {
+            0 => self.set_plain_link(next),
+            key => self.set_plain_link(coded(self.0, next, key)),
+        }
+    }
+
+    /// As [`Self::link`] on the fast paths, which hardened mode does not take.
+    #[inline(always)]
+    pub(crate) fn plain_link(self) -> usize {
+        self.word(0).load(Ordering::Relaxed)
+    }
+
+    /// As [`Self::set_link`] on the fast paths.
+    #[inline(always)]
+    pub(crate) fn set_plain_link(self, next: usize) {
         self.word(0).store(next, Ordering::Relaxed);
+    }
+
+    fn open_link(self, key: u64) -> usize {
+        let word = self.plain_link();
+        let next = (word ^ mask(self.0, key)) & LINK_BITS;
+        if coded(self.0, next, key) != word {
+            report::free_list_corrupted(self.0);
+            return 0;
+        }
+        next
+    }
+
+    /// Clears the last of the block's `bytes`, where its seal will stand.
+    pub(crate) fn clear_last_word(self, bytes: usize) {
+        self.word(bytes / size_of::<usize>() - 1)
+            .store(0, Ordering::Relaxed);
     }
 
     #[inline(always)]

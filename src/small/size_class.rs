@@ -104,12 +104,23 @@ impl SizeClass {
     /// n * divisor mod 2^32 < divisor (Lemire, Kaser, Kurz: "Faster remainder by direct
     /// computation", 2019).
     pub(crate) const fn divisor(self) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "block sizes are at least 16"
-        )]
-        let divisor = (u32::MAX as u64 / self.block_bytes() as u64 + 1) as u32;
-        divisor
+        /// By class: a division otherwise.
+        const DIVISORS: [u32; CLASSES] = {
+            let mut divisors = [0; CLASSES];
+            let mut number = 0;
+            while number < CLASSES {
+                let bytes = SizeClass::new(number).block_bytes() as u64;
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "block sizes are at least 16"
+                )]
+                let divisor = (u32::MAX as u64 / bytes + 1) as u32;
+                divisors[number] = divisor;
+                number += 1;
+            }
+            divisors
+        };
+        DIVISORS[self.number()]
     }
 
     /// All classes.

@@ -7,8 +7,11 @@
 use super::block::Block;
 use super::size_class::SizeClass;
 use crate::base::address::{GRANULE_BYTES, Granule};
+use crate::base::random::mix;
+use crate::config;
 use crate::metadata::span::{Kind, Place, Span, UNLISTED, UNOWNED};
-use crate::os::mapping;
+use crate::os::process::page_bytes;
+use crate::os::{guard_pages, mapping};
 use crate::pages::page_heap::{self, Filling};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -68,13 +71,19 @@ impl Slab {
     pub(crate) fn new(class: SizeClass, owner: usize, filling: Filling) -> Option<Slab> {
         let new = page_heap::allocate(class.slab_granules(), filling)?;
         let span = new.span;
+        let bytes = class.slab_granules() as usize * GRANULE_BYTES;
         if filling == Filling::All && new.clean {
-            let bytes = class.slab_granules() as usize * GRANULE_BYTES;
             mapping::populate(new.start.address(), bytes);
         }
         #[expect(clippy::cast_possible_truncation, reason = "below 72")]
         span.class.store(class.number() as u8, Ordering::Relaxed);
-        span.divisor.store(class.divisor(), Ordering::Relaxed);
+        if config::hardened() {
+            // No block starts anywhere, as far as the fast paths can tell.
+            span.divisor.store(0, Ordering::Relaxed);
+            guard_pages::install(new.start.address() + bytes - page_bytes(), page_bytes());
+        } else {
+            span.divisor.store(class.divisor(), Ordering::Relaxed);
+        }
         span.carved.store(0, Ordering::Relaxed);
         span.free.store(0, Ordering::Relaxed);
         span.bias.store(0, Ordering::Relaxed);
@@ -94,7 +103,25 @@ impl Slab {
     /// Gives an empty slab back to the page heap.
     pub(crate) fn release(self) {
         debug_assert_eq!(self.span.used(), 0, "a slab in use is not released");
+        if config::hardened() {
+            let end = self.start.address() + self.class().slab_granules() as usize * GRANULE_BYTES;
+            guard_pages::remove(end - page_bytes(), page_bytes());
+        }
         page_heap::free(self.start, self.span);
+    }
+
+    /// Blocks that it has when all are carved: in hardened mode without those that lie in its last
+    /// page, the guard.
+    #[inline]
+    pub(crate) fn capacity(self) -> u32 {
+        let class = self.class();
+        if !config::hardened() {
+            return class.slab_blocks();
+        }
+        let bytes = class.slab_granules() as usize * GRANULE_BYTES - page_bytes();
+        #[expect(clippy::cast_possible_truncation, reason = "at most 4096")]
+        let blocks = (bytes / class.block_bytes()) as u32;
+        blocks
     }
 
     /// Its size class.
@@ -111,14 +138,14 @@ impl Slab {
     /// Whether a block can be had without another slab.
     pub(crate) fn has_room(self) -> bool {
         self.span.free.load(Ordering::Relaxed) != 0
-            || self.span.carved.load(Ordering::Relaxed) < self.class().slab_blocks()
+            || self.span.carved.load(Ordering::Relaxed) < self.capacity()
     }
 
     /// Links untouched blocks into the free list; `false` if there is none left.
     pub(crate) fn carve(self) -> bool {
         let span = self.span;
         let carved = span.carved.load(Ordering::Relaxed);
-        let capacity = self.class().slab_blocks();
+        let capacity = self.capacity();
         if carved == capacity {
             return false;
         }
@@ -127,17 +154,60 @@ impl Slab {
         let batch_bytes = (carved as usize * block_bytes).clamp(first_bytes, LAST_CARVE_BYTES);
         #[expect(clippy::cast_possible_truncation, reason = "at most 1024")]
         let batch = ((batch_bytes / block_bytes) as u32).clamp(1, capacity - carved);
-        let mut next = span.free.load(Ordering::Relaxed);
-        for index in (carved..carved + batch).rev() {
-            // SAFETY: index < capacity: the block lies in the slab's mapped span.
-            let block = unsafe { Block::at(self.start.address() + index as usize * block_bytes) };
-            block.set_link(next);
-            block.mark(span);
-            next = block.address();
+        if config::hardened() {
+            self.link_shuffled(carved, batch);
+        } else {
+            let mut next = span.free.load(Ordering::Relaxed);
+            for index in (carved..carved + batch).rev() {
+                let block = self.block(index);
+                block.set_link(next);
+                block.mark(span);
+                next = block.address();
+            }
+            span.free.store(next, Ordering::Relaxed);
         }
-        span.free.store(next, Ordering::Relaxed);
         span.carved.store(carved + batch, Ordering::Relaxed);
         true
+    }
+
+    /// The block with this number, which is below the capacity.
+    fn block(self, index: u32) -> Block {
+        let offset = index as usize * self.class().block_bytes();
+        // SAFETY: as the caller's: the block lies in the slab's mapped span.
+        unsafe { Block::at(self.start.address() + offset) }
+    }
+
+    /// Links `count` blocks from number `first` on into the free list, each at its head or at its
+    /// end, as coins fall that only this process knows.
+    fn link_shuffled(self, first: u32, count: u32) {
+        let span = self.span;
+        let mut head = span.free.load(Ordering::Relaxed);
+        let mut end: Option<Block> = None;
+        let mut coins = 0;
+        for index in 0..count {
+            let block = self.block(first + index);
+            if index % 64 == 0 {
+                coins = mix(config::seal_key(), block.address() as u64);
+            }
+            // Instead of a seal: it was never issued.
+            block.clear_last_word(self.class().block_bytes());
+            block.mark(span);
+            match end {
+                Some(last) if coins >> (index % 64) & 1 == 1 => {
+                    block.set_link(0);
+                    last.set_link(block.address());
+                    end = Some(block);
+                }
+                _ => {
+                    block.set_link(head);
+                    if head == 0 {
+                        end = Some(block);
+                    }
+                    head = block.address();
+                }
+            }
+        }
+        span.free.store(head, Ordering::Relaxed);
     }
 
     /// Puts a free block back.
@@ -210,7 +280,7 @@ impl Slab {
             return false;
         }
         if span.generation.load(Ordering::Relaxed) != generation() {
-            let capacity = self.class().slab_blocks();
+            let capacity = self.capacity();
             span.free.store(0, Ordering::Relaxed);
             span.carved.store(capacity, Ordering::Relaxed);
             span.bias.store(0, Ordering::Relaxed);

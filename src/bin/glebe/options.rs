@@ -9,7 +9,7 @@ struct Variable {
     meaning: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 9] = [
+const VARIABLES: [Variable; 13] = [
     Variable {
         name: "GLEBE_SOURCE",
         values: "auto|break|mmap",
