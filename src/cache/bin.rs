@@ -135,9 +135,9 @@ impl Bin {
         Some(block)
     }
 
-    /// The same in any mode; the block is still marked.
+    /// The same in any mode; the block has its link and its mark still.
     #[inline]
-    pub(crate) fn pop_marked(&self) -> Option<Block> {
+    pub(crate) fn pop_listed(&self) -> Option<Block> {
         self.pop_by(Block::link)
     }
 
@@ -159,12 +159,12 @@ impl Bin {
     #[inline(always)]
     pub(crate) fn push(&self, span: &Span, block: Block) -> Room {
         block.mark(span);
-        self.push_marked(block, Block::set_plain_link)
+        self.push_listed(block, Block::set_plain_link)
     }
 
-    /// Adds a block that is marked, `set_link` being the mode's.
+    /// Adds a block that has its mark, `set_link` being the mode's.
     #[inline(always)]
-    pub(crate) fn push_marked(&self, block: Block, set_link: impl Fn(Block, usize)) -> Room {
+    pub(crate) fn push_listed(&self, block: Block, set_link: impl Fn(Block, usize)) -> Room {
         const ROOM: usize = core::mem::offset_of!(Bin, room);
         set_link(block, self.head.load(Ordering::Relaxed));
         self.head.store(block.address(), Ordering::Relaxed);

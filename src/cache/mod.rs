@@ -5,6 +5,7 @@ pub(crate) mod bin;
 mod lifecycle;
 pub(crate) mod outbox;
 pub(crate) mod pool;
+mod quarantine;
 pub(crate) mod retained;
 pub(crate) mod thread_cache;
 mod visits;

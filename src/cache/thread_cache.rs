@@ -14,10 +14,12 @@
 
 use super::bin::{Bin, Room};
 use super::outbox::{Chain, Outbox};
+use super::quarantine::{self, Quarantine};
 use super::retained::Retained;
 use super::visits::Visits;
 use crate::base::address::Granule;
 use crate::base::chain_stack::ChainStack;
+use crate::config;
 use crate::metadata::span::{self, Span, UNLISTED, UNOWNED};
 use crate::os::thread_slot::BUSY;
 use crate::pages::page_heap::{self, Filling};
@@ -61,6 +63,8 @@ pub(crate) struct ThreadCache {
     pub(super) retained: Retained,
     pub(super) outbox: Outbox,
     pub(super) visits: Visits,
+    /// In hardened mode, once a block was freed.
+    pub(super) quarantine: Cell<Option<&'static Quarantine>>,
     pub(super) inbox: Inbox,
 }
 
@@ -148,9 +152,10 @@ impl ThreadCache {
         self.inbox.pool_link.store(node, Ordering::Relaxed);
     }
 
-    /// Blocks of `class` at hand; for another thread, of some recent moment.
-    pub(crate) fn blocks_at_hand(&self, class: SizeClass) -> u32 {
-        self.bin(class).blocks()
+    /// Free blocks of `class` at hand or in quarantine; for another thread, of some recent moment.
+    pub(crate) fn blocks_at_hand(&self, class: SizeClass) -> usize {
+        let waiting = self.quarantine.get().map_or(0, |it| it.blocks(class));
+        self.bin(class).blocks() as usize + waiting
     }
 
     /// Whether a drain would find nothing.
@@ -167,15 +172,15 @@ impl ThreadCache {
         self.bin(class).pop()
     }
 
-    /// Takes a block of `class`, from wherever one is to be had; `None` out of memory. It is still
-    /// marked.
+    /// Takes a block of `class`, from wherever one is to be had; `None` out of memory. It has a mark
+    /// in default mode, and a link always.
     pub(crate) fn allocate(&'static self, class: SizeClass) -> Option<Block> {
         if self.visits.wanted.get() {
             self.visit();
         }
         let bin = self.bin(class);
         loop {
-            if let Some(block) = bin.pop_marked() {
+            if let Some(block) = bin.pop_listed() {
                 return Some(block);
             }
             self.refill(bin, class)?;
@@ -239,15 +244,47 @@ impl ThreadCache {
 
     /// Frees `block` of the slab at `slab`, whoever owns that.
     pub(crate) fn free(&'static self, slab: Slab, block: Block) {
-        block.mark(slab.span);
+        if !config::hardened() {
+            block.mark(slab.span);
+        }
         if slab.span.owner.load(Ordering::Relaxed) == self.address() {
             let bin = self.bin(slab.class());
-            if bin.push_marked(block, Block::set_link) == Room::None {
+            if bin.push_listed(block, Block::set_link) == Room::None {
                 self.overflow(slab.class());
             }
         } else {
             self.send_back(slab, block);
         }
+    }
+
+    /// Draws a block of `class` from the quarantine, if enough wait there.
+    #[inline(always)]
+    pub(crate) fn draw(&self, class: SizeClass) -> Option<Block> {
+        self.quarantine.get()?.take(class)
+    }
+
+    /// Puts a free block of `class` into quarantine; a block that has to leave it, which its slab
+    /// gets back by [`Self::free`].
+    #[inline(always)]
+    pub(crate) fn put_in_quarantine(&self, class: SizeClass, block: Block) -> Option<Block> {
+        match self.quarantine.get() {
+            Some(quarantine) => quarantine.put(class, block),
+            None => self.begin_quarantine(class, block),
+        }
+    }
+
+    #[cold]
+    fn begin_quarantine(&self, class: SizeClass, block: Block) -> Option<Block> {
+        let Some(quarantine) = quarantine::of(self.node()) else {
+            return Some(block);
+        };
+        self.quarantine.set(Some(quarantine));
+        quarantine.put(class, block)
+    }
+
+    /// Takes any block of `class` out of quarantine.
+    pub(crate) fn take_from_quarantine(&self, class: SizeClass) -> Option<Block> {
+        self.quarantine.get()?.take_any(class)
     }
 
     /// The push that left a bin without room has happened.
@@ -439,7 +476,7 @@ impl ThreadCache {
         self.route(self.inbox.blocks.take_all(), |slab, block| {
             let bin = self.bin(slab.class());
             if bin.has_room_to_spare() {
-                let _left = bin.push_marked(block, Block::set_link);
+                let _left = bin.push_listed(block, Block::set_link);
             } else {
                 self.put_back(slab, block);
             }

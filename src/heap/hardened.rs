@@ -1,16 +1,17 @@
 //! Requests in hardened mode: small blocks are sealed, wiped when they are freed, wait in a
-//! quarantine and are looked over when they are issued again. Their lists and slabs are those of
+//! quarantine and are looked over when they are issued again (`small/seal`, `cache/quarantine`). Their lists and slabs are those of
 //! default mode; its fast paths are not taken (a thread slot admits no size, and by their records
 //! no block starts anywhere in a slab).
 
 use super::thread::with_cache;
-use crate::base::address::GRANULE_BYTES;
+use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::cache::thread_cache::ThreadCache;
-use crate::guard::quarantine;
-use crate::guard::seal::{Asked, LEAST_BLOCK_BYTES, SEAL_BYTES, Seal, SealedBlock};
-use crate::metadata::span::{self, Kind};
+use crate::metadata::span;
+use crate::os::process::ErrnoKept;
+use crate::os::thread_slot::{BUSY, ThreadSlot};
 use crate::report;
 use crate::small::block::Block;
+use crate::small::seal::{Asked, LEAST_BLOCK_BYTES, SEAL_BYTES, Seal, SealedBlock};
 use crate::small::size_class::{SLAB_MAX_BYTES, SizeClass};
 use crate::small::slab::{Slab, class_of};
 
@@ -44,59 +45,59 @@ impl Named {
     }
 }
 
-/// The class of blocks for what is `asked`; `None` where it is no small block.
-pub(super) fn class_for(asked: Asked) -> Option<SizeClass> {
-    if asked.bytes > SLAB_MAX_BYTES - SEAL_BYTES {
+/// The class of blocks for `bytes`; `None` where that is no small block.
+#[inline(always)]
+pub(super) fn class_for_bytes(bytes: usize) -> Option<SizeClass> {
+    if bytes > SLAB_MAX_BYTES - SEAL_BYTES {
         return None;
     }
-    let bytes = (asked.bytes + SEAL_BYTES).max(LEAST_BLOCK_BYTES);
-    if asked.alignment <= 16 {
-        SizeClass::holding(bytes)
-    } else {
-        SizeClass::holding_aligned(bytes, asked.alignment)
-    }
+    SizeClass::holding((bytes + SEAL_BYTES).max(LEAST_BLOCK_BYTES))
 }
 
-/// Allocates a block of `class` for what is `asked`, all zero; `None` out of memory.
+/// The same at a multiple of `alignment`.
+pub(super) fn class_for(alignment: usize, bytes: usize) -> Option<SizeClass> {
+    let with_seal = class_for_bytes(bytes)?.block_bytes();
+    SizeClass::holding_aligned(with_seal, alignment)
+}
+
+/// Draws a block of `class` for what is `asked` from the thread's quarantine, all zero: what most
+/// requests are served by in the long run.
+#[inline(always)]
+pub(super) fn draw(class: SizeClass, asked: Asked) -> Option<usize> {
+    let slot = ThreadSlot::current();
+    let word = slot.word();
+    if word & BUSY != 0 {
+        return None;
+    }
+    slot.take(word);
+    // SAFETY: a word that is not busy is a cache's address.
+    let block = unsafe { ThreadCache::from_address(word) }.draw(class);
+    slot.put(word);
+    issue(block?, class, asked)
+}
+
+/// Allocates a block of `class` for what is `asked` from its slabs, all zero; `None` out of memory.
 pub(super) fn allocate(class: SizeClass, asked: Asked) -> Option<usize> {
     loop {
         let block = with_cache(|cache| cache.allocate(class)).flatten()?;
-        if is_sound(block, class) {
-            SealedBlock::new(block, class.block_bytes()).issue(asked);
-            return Some(block.address());
+        block.set_plain_link(0);
+        if let Some(address) = issue(block, class, asked) {
+            return Some(address);
         }
         // It was written to, and the program goes on: it is issued no more.
     }
 }
 
-/// Looks over a block that was free, and zeroes it; `false` where it was written to.
-fn is_sound(block: Block, class: SizeClass) -> bool {
-    let bytes = class.block_bytes();
-    let is_marked = find_span(block.address()).is_some_and(|span| block.is_marked(span));
-    block.set_plain_link(0);
-    block.unmark();
-    let sealed = SealedBlock::new(block, bytes);
-    let offset = match sealed.read() {
-        Seal::Free => sealed.remains(),
-        Seal::Absent => {
-            sealed.zero();
-            None
-        }
-        Seal::Live(_) | Seal::Broken => Some(bytes - SEAL_BYTES),
-    };
-    let offset = if is_marked { offset } else { Some(8) };
-    if let Some(offset) = offset {
-        report::write_after_free(block.address(), bytes, offset);
+/// Issues a free block; `None` where it was written to and the program goes on.
+#[inline(always)]
+fn issue(block: Block, class: SizeClass, asked: Asked) -> Option<usize> {
+    let sealed = SealedBlock::new(block, class.block_bytes());
+    if !sealed.is_free() || !sealed.is_wiped() {
+        report::write_after_free(block.address(), class.block_bytes(), sealed.first_written());
+        return None;
     }
-    offset.is_none()
-}
-
-fn find_span(address: usize) -> Option<&'static span::Span> {
-    let span = span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address))?;
-    if span.kind() == Kind::Tail {
-        return Some(span::place_of(address)?.span);
-    }
-    Some(span)
+    sealed.issue(asked);
+    Some(block.address())
 }
 
 /// A small block that starts at an address.
@@ -118,7 +119,7 @@ impl Found {
     pub(super) fn at(address: usize) -> Option<Found> {
         let span =
             span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address))?;
-        if span.kind() != Kind::Slab {
+        if !span.is_slab() {
             return None;
         }
         #[expect(clippy::cast_possible_truncation, reason = "the offset in the granule")]
@@ -128,7 +129,7 @@ impl Found {
             return None;
         }
         let slab = Slab {
-            start: crate::base::address::Granule::of(address)?,
+            start: Granule::of(address)?,
             span,
         };
         // SAFETY: by the divisor a block starts there.
@@ -152,32 +153,30 @@ impl Found {
         }
     }
 
-    /// Whether it is free, or was never issued.
+    /// Whether it is free.
     pub(super) fn is_free(self) -> bool {
-        match self.sealed().read() {
-            Seal::Free => true,
-            Seal::Absent => self.block.is_marked(self.slab.span),
-            Seal::Live(_) | Seal::Broken => false,
-        }
+        self.sealed().is_free()
     }
 
     /// What the program asked for; reports a block that is free or damaged. `None` where the block
     /// cannot be used and the program goes on.
+    #[inline(always)]
     pub(super) fn look_over(self, door: &str) -> Option<Asked> {
         let address = self.block.address();
         let sealed = self.sealed();
         match sealed.read() {
             Seal::Live(asked) => {
-                if let Some(offset) = sealed.damage(asked) {
+                if sealed.is_damaged(asked) {
+                    let offset = sealed.first_damaged(asked);
                     report::write_past_end(door, address, asked.bytes, offset);
                 }
                 Some(asked)
             }
-            _ if self.is_free() => {
+            Seal::Free => {
                 report::double_free(door, address, self.bytes());
                 None
             }
-            _ => {
+            Seal::Broken => {
                 report::seal_broken(door, address, self.bytes());
                 None
             }
@@ -185,6 +184,7 @@ impl Found {
     }
 
     /// Frees the block.
+    #[inline(always)]
     pub(super) fn free(self, door: &str, named: Named) {
         if let Some(asked) = self.look_over(door) {
             named.check(self.block.address(), asked);
@@ -193,17 +193,23 @@ impl Found {
     }
 
     /// Ends the life of a block that was looked over.
-    pub(super) fn give_to_quarantine(self) {
+    #[inline(always)]
+    fn give_to_quarantine(self) {
+        let class = self.slab.class();
         self.sealed().wipe();
-        with_cache(|cache| {
-            match quarantine::of(cache.node()) {
-                Some(quarantine) => {
-                    quarantine.put(self.block, self.slab.class(), |block| leave(cache, block));
-                }
-                None => leave(cache, self.block),
-            }
-            cache.receive();
-        });
+        let slot = ThreadSlot::current();
+        let word = slot.word();
+        if word & BUSY != 0 {
+            return give_to_borrowed(class, self.block);
+        }
+        slot.take(word);
+        // SAFETY: a word that is not busy is a cache's address.
+        let leaving =
+            unsafe { ThreadCache::from_address(word) }.put_in_quarantine(class, self.block);
+        slot.put(word);
+        if let Some(block) = leaving {
+            leave(block);
+        }
     }
 
     /// Gives the block another size, if it can stay where it is.
@@ -217,16 +223,45 @@ impl Found {
     }
 }
 
-/// A block leaves the quarantine of `cache`: from now on it may be issued again.
-fn leave(cache: &'static ThreadCache, block: Block) {
-    if let Some(place) = span::place_of(block.address()) {
-        cache.free(Slab::at(place), block);
-    }
+/// A block is freed while the thread's cache is busy, or after the thread's end.
+#[cold]
+fn give_to_borrowed(class: SizeClass, block: Block) {
+    let _kept = ErrnoKept::new();
+    with_cache(|cache| {
+        if let Some(block) = cache.put_in_quarantine(class, block) {
+            free_to_slab(cache, block);
+        }
+    });
 }
 
-/// The thread that used `cache` ends: what it had in quarantine goes on its way.
+/// A block leaves the quarantine: from now on its slab may issue it.
+#[inline(never)]
+fn leave(block: Block) {
+    let _kept = ErrnoKept::new();
+    with_cache(|cache| {
+        free_to_slab(cache, block);
+        cache.receive();
+    });
+}
+
+fn free_to_slab(cache: &'static ThreadCache, block: Block) {
+    let Some(place) = span::place_of(block.address()) else {
+        return;
+    };
+    let slab = Slab::at(place);
+    // The link will stand there.
+    if block.plain_link() != 0 {
+        let bytes = slab.class().block_bytes();
+        return report::write_after_free(block.address(), bytes, 0);
+    }
+    cache.free(slab, block);
+}
+
+/// The thread that used `cache` ends: what it had in quarantine goes back to the slabs.
 pub(super) fn end_quarantine(cache: &'static ThreadCache) {
-    if let Some(quarantine) = quarantine::existing(cache.node()) {
-        quarantine.empty(|block| leave(cache, block));
+    for class in SizeClass::all() {
+        while let Some(block) = cache.take_from_quarantine(class) {
+            free_to_slab(cache, block);
+        }
     }
 }

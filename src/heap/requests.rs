@@ -8,7 +8,6 @@ use crate::base::address::GRANULE_BYTES;
 use crate::cache::bin::{Bin, Room};
 use crate::cache::thread_cache::{self, ThreadCache};
 use crate::config;
-use crate::guard::seal::Asked;
 use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
@@ -18,6 +17,7 @@ use crate::os::thread_slot::{BUSY, ThreadSlot};
 use crate::report;
 use crate::small::block::Block;
 use crate::small::orphans;
+use crate::small::seal::Asked;
 use crate::small::size_class::{SLAB_MAX_BYTES, SizeClass};
 use crate::small::slab::{InSlab, Slab, class_of, classify};
 use core::sync::atomic::Ordering;
@@ -62,10 +62,16 @@ pub(crate) fn allocate_slow(bytes: usize) -> usize {
     }
     start::once();
     if config::hardened() {
-        return allocate_sealed(Asked {
-            bytes,
-            alignment: 1,
-        });
+        return match hardened::class_for_bytes(bytes) {
+            Some(class) => allocate_sealed(
+                class,
+                Asked {
+                    bytes,
+                    alignment: 1,
+                },
+            ),
+            None => allocate_unclassed(1, bytes),
+        };
     }
     let Some(class) = SizeClass::holding(bytes) else {
         return allocate_object(bytes, Contents::Any).0;
@@ -93,11 +99,17 @@ fn allocate_class(class: SizeClass) -> usize {
     block.address()
 }
 
-/// Allocates what is `asked` in hardened mode, all zero.
-fn allocate_sealed(asked: Asked) -> usize {
-    let Some(class) = hardened::class_for(asked) else {
-        return allocate_unclassed(asked.alignment, asked.bytes);
-    };
+/// Allocates a block of `class` for what is `asked` in hardened mode, all zero.
+#[inline(always)]
+fn allocate_sealed(class: SizeClass, asked: Asked) -> usize {
+    match hardened::draw(class, asked) {
+        Some(address) => address,
+        None => allocate_from_slab(class, asked),
+    }
+}
+
+#[inline(never)]
+fn allocate_from_slab(class: SizeClass, asked: Asked) -> usize {
     or_after_purge(|| hardened::allocate(class, asked)).unwrap_or(0)
 }
 
@@ -168,7 +180,10 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
     }
     start::once();
     if config::hardened() {
-        return allocate_sealed(Asked { bytes, alignment });
+        return match hardened::class_for(alignment, bytes) {
+            Some(class) => allocate_sealed(class, Asked { bytes, alignment }),
+            None => allocate_unclassed(alignment, bytes),
+        };
     }
     if let Some(class) = SizeClass::holding_aligned(bytes, alignment) {
         return allocate_class(class);
@@ -293,12 +308,12 @@ fn free_slow(address: usize, named: Named) {
     if address == 0 || !ThreadSlot::current().is_ready() {
         return;
     }
-    let _kept = ErrnoKept::new();
     if config::hardened()
         && let Some(found) = hardened::Found::at(address)
     {
         return found.free("free", named);
     }
+    let _kept = ErrnoKept::new();
     match look_up(address) {
         Found::InUse(found) => free_found(&found, named),
         Found::Inside { start, bytes } => report::inside_block("free", address, start, bytes),

@@ -221,6 +221,13 @@ impl Span {
         }
     }
 
+    /// Whether it is a slab's first granule.
+    #[inline(always)]
+    pub(crate) fn is_slab(&self) -> bool {
+        // Acquire as in `kind`.
+        self.kind.load(Ordering::Acquire) == Kind::Slab as u8
+    }
+
     /// Changes the purpose; the shape must have been written before.
     pub(crate) fn set_kind(&self, kind: Kind) {
         // Release pairs with the Acquire of `kind`.

@@ -6,7 +6,6 @@ use crate::base::fixed_text::FixedText;
 use crate::base::shared;
 use crate::cache::pool;
 use crate::config::{self, Statistics};
-use crate::guard::quarantine;
 use crate::large::large_object;
 use crate::metadata::{self, span, span::Kind};
 use crate::os::process::{self, KeptStandardError};
@@ -67,10 +66,7 @@ impl Snapshot {
         });
         pool::for_each_in_use(|cache| {
             for class in SizeClass::all() {
-                snapshot.move_to_free(class, cache.blocks_at_hand(class) as usize);
-            }
-            if let Some(quarantine) = quarantine::existing(cache.node()) {
-                quarantine.for_each(|class| snapshot.move_to_free(class, 1));
+                snapshot.move_to_free(class, cache.blocks_at_hand(class));
             }
         });
         snapshot

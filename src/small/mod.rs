@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod orphans;
+pub(crate) mod seal;
 pub(crate) mod size_class;
 pub(crate) mod slab;
 

@@ -61,15 +61,28 @@ impl SizeClass {
     }
 
     /// Bytes of its blocks.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn block_bytes(self) -> usize {
-        let number = self.number();
-        if number < 8 {
-            16 * (number + 1)
-        } else {
-            let base = 128 << ((number - 8) / 8);
-            base + base / 8 * ((number - 8) % 8 + 1)
-        }
+        /// By class: shifts otherwise.
+        const BYTES: [u16; CLASSES] = {
+            let mut bytes = [0; CLASSES];
+            let mut number = 0;
+            while number < CLASSES {
+                #[expect(clippy::cast_possible_truncation, reason = "at most 32 KiB")]
+                let block_bytes = if number < 8 {
+                    16 * (number + 1)
+                } else {
+                    let base = 128 << ((number - 8) / 8);
+                    base + base / 8 * ((number - 8) % 8 + 1)
+                } as u16;
+                bytes[number] = block_bytes;
+                number += 1;
+            }
+            bytes
+        };
+        debug_assert!(self.number() < CLASSES);
+        // SAFETY: a class has a number below CLASSES.
+        (unsafe { *BYTES.as_ptr().add(self.number()) }) as usize
     }
 
     /// Granules of its slabs: as few as hold 8 blocks.
@@ -103,6 +116,7 @@ impl SizeClass {
     /// ceil(2^32 / block size). For an offset n and a block size d below 2^16, d divides n iff
     /// n * divisor mod 2^32 < divisor (Lemire, Kaser, Kurz: "Faster remainder by direct
     /// computation", 2019).
+    #[inline(always)]
     pub(crate) const fn divisor(self) -> u32 {
         /// By class: a division otherwise.
         const DIVISORS: [u32; CLASSES] = {
@@ -120,7 +134,8 @@ impl SizeClass {
             }
             divisors
         };
-        DIVISORS[self.number()]
+        // SAFETY: a class has a number below CLASSES.
+        unsafe { *DIVISORS.as_ptr().add(self.number()) }
     }
 
     /// All classes.

@@ -5,6 +5,7 @@
 //! those on their way home from other threads count as used.
 
 use super::block::Block;
+use super::seal::SealedBlock;
 use super::size_class::SizeClass;
 use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::base::random::mix;
@@ -189,9 +190,7 @@ impl Slab {
             if index % 64 == 0 {
                 coins = mix(config::seal_key(), block.address() as u64);
             }
-            // Instead of a seal: it was never issued.
-            block.clear_last_word(self.class().block_bytes());
-            block.mark(span);
+            SealedBlock::new(block, self.class().block_bytes()).wipe();
             match end {
                 Some(last) if coins >> (index % 64) & 1 == 1 => {
                     block.set_link(0);
