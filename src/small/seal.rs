@@ -33,9 +33,6 @@ const LIVE: u64 = 5 << STATE_SHIFT;
 const FREE: u64 = 2 << STATE_SHIFT;
 const WORD_BYTES: usize = size_of::<u64>();
 
-/// From here on libc's memcmp, which knows the processor, beats a loop of ours.
-const COMPARED_BYTES: usize = 512;
-
 /// What a program asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Asked {
@@ -194,22 +191,20 @@ impl SealedBlock {
     /// Whether a free block is zero as far as its list does not need it.
     #[inline(always)]
     pub(crate) fn is_wiped(self) -> bool {
-        if self.bytes >= COMPARED_BYTES {
-            // Equal to itself one word further, so all words are equal.
-            let all = self.slice(0, self.bytes - SEAL_BYTES);
-            let (first, rest) = all.split_at(WORD_BYTES);
-            return first == [0; WORD_BYTES] && rest == &all[..rest.len()];
-        }
-        let start = self.block.address() as *const [u64; 2];
-        let pairs = self.bytes / size_of::<[u64; 2]>() - 1;
-        let mut all = 0;
-        for index in 0..pairs {
-            // SAFETY: in the block, which is aligned to 16 bytes.
-            let [first, second] = unsafe { start.add(index).read() };
-            all |= first | second;
-        }
-        // SAFETY: the word before the seal.
-        all | unsafe { self.word_before_end(SEAL_BYTES + WORD_BYTES).read() } == 0
+        // SAFETY: whole words of the block, which is aligned to 16 bytes.
+        let words = unsafe {
+            core::slice::from_raw_parts(
+                self.block.address() as *const u64,
+                self.bytes / WORD_BYTES - 1,
+            )
+        };
+        // Two cache lines at a time: the loop itself would cost as much as the loads.
+        let mut lines = words.chunks_exact(16);
+        let all = lines.by_ref().fold(0, |all, line| {
+            all | line.iter().fold(0, |all, &word| all | word)
+        });
+        let rest = lines.remainder().iter();
+        rest.fold(all, |all, &word| all | word) == 0
     }
 
     /// The offset of the first byte of a free block that was written to.
