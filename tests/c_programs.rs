@@ -336,8 +336,10 @@ fn command(program: &Program, mode: Mode, profile: Profile, condition: &[String]
         );
     }
     command.env("LIBRARY", library);
-    for (name, value) in settings
-        .iter()
+    let everywhere = std::env::var("C_PROGRAMS_UNDER").unwrap_or_default();
+    for (name, value) in everywhere
+        .split_whitespace()
+        .chain(settings.iter().map(String::as_str))
         .filter_map(|setting| setting.split_once('='))
     {
         command.env(name, value);

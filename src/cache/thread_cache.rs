@@ -21,6 +21,7 @@ use crate::base::address::Granule;
 use crate::base::chain_stack::ChainStack;
 use crate::config;
 use crate::metadata::span::{self, Span, UNLISTED, UNOWNED};
+use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::BUSY;
 use crate::pages::page_heap::{self, Filling};
 use crate::small::block::Block;
@@ -275,6 +276,7 @@ impl ThreadCache {
 
     #[cold]
     fn begin_quarantine(&self, class: SizeClass, block: Block) -> Option<Block> {
+        let _kept = ErrnoKept::new();
         let Some(quarantine) = quarantine::of(self.node()) else {
             return Some(block);
         };

@@ -1,6 +1,7 @@
 //! Pointers that are not ours go to the next allocator in the program: they were allocated before
 //! we were loaded, or by an allocator that a library brought along.
 
+use crate::config;
 use crate::heap::bootstrap;
 use crate::os::linker;
 use crate::report;
@@ -45,6 +46,8 @@ pub(crate) fn free(address: usize) {
         return;
     }
     match FREE.address() {
+        // No block of another allocator's is freed here by a program that checks its frees.
+        Some(_) if config::hardened() => report::not_ours("free", address),
         Some(function) => {
             // SAFETY: free's address and type; the caller vouches for the pointer.
             let free: extern "C" fn(*mut c_void) = unsafe { core::mem::transmute(function) };

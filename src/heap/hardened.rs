@@ -257,7 +257,8 @@ fn free_to_slab(cache: &'static ThreadCache, block: Block) {
     cache.free(slab, block);
 }
 
-/// The thread that used `cache` ends: what it had in quarantine goes back to the slabs.
+/// The thread that uses `cache` ends, or wants all that is free given back: what it has in
+/// quarantine goes to the slabs.
 pub(super) fn end_quarantine(cache: &'static ThreadCache) {
     for class in SizeClass::all() {
         while let Some(block) = cache.take_from_quarantine(class) {

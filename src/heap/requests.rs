@@ -624,6 +624,7 @@ pub(crate) fn purge(keep_bytes: usize) -> usize {
     let before = crate::pages::purge::purged_bytes();
     with_cache(|cache| {
         crate::cache::pool::drain_idle(cache);
+        hardened::end_quarantine(cache);
         cache.flush();
         orphans::release_empty(cache.address());
     });
