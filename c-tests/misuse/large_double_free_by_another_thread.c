@@ -1,0 +1,16 @@
+/* A block of 3 MiB is freed by its owner and by another thread. */
+#include "misuse.h"
+
+static void *misuse(void *unused)
+{
+    free(block);
+    return unused;
+}
+
+int main(void)
+{
+    block = allocate(3 * MIB);
+    free(block);
+    elsewhere(misuse);
+    return go_on(3 * MIB);
+}
