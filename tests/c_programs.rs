@@ -25,7 +25,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::thread;
 use std::time::Instant;
 
 use common::Outcome;
@@ -312,14 +311,7 @@ fn command(program: &Program, mode: Mode, profile: Profile, condition: &[String]
             command
         }
     };
-    for (name, _) in std::env::vars_os() {
-        if ["LD_", "GLEBE_", "MALLOC_"]
-            .iter()
-            .any(|it| name.to_string_lossy().starts_with(it))
-        {
-            command.env_remove(name);
-        }
-    }
+    common::without_allocator_settings(&mut command);
     let library = profile.library();
     let mut preloaded: Vec<PathBuf> = program.beside.iter().map(|beside| module(beside)).collect();
     match mode {
@@ -347,21 +339,6 @@ fn command(program: &Program, mode: Mode, profile: Profile, condition: &[String]
     command
 }
 
-/// Calls `work` for every item, on as many threads as the machine has processors.
-fn in_parallel<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
-    let items = Mutex::new(items.into_iter());
-    let next = || items.lock().expect("the queue is whole").next();
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some(item) = next() {
-                    work(item);
-                }
-            });
-        }
-    });
-}
-
 #[test]
 fn every_c_program_behaves_as_its_first_comment_says() {
     let part = std::env::var("C_PROGRAMS").unwrap_or_default();
@@ -380,8 +357,8 @@ fn every_c_program_behaves_as_its_first_comment_says() {
         .collect();
     assert!(!tests.is_empty(), "no program is named *{part}*");
 
-    in_parallel(parts.iter().collect(), build);
-    in_parallel(tests.iter().collect(), build);
+    common::in_parallel(parts.iter().collect(), build);
+    common::in_parallel(tests.iter().collect(), build);
 
     let mut runs = Vec::new();
     for test in &tests {
@@ -395,7 +372,7 @@ fn every_c_program_behaves_as_its_first_comment_says() {
     }
     let count = runs.len();
     let failures = Mutex::new(Vec::new());
-    in_parallel(runs, |(test, mode, profile, under)| {
+    common::in_parallel(runs, |(test, mode, profile, under)| {
         let title = format!("{} ({mode:?}, {profile:?}, {})", test.name, under.join(" "));
         let run = || common::run(command(test, mode, profile, under));
         let started = Instant::now();

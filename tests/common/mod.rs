@@ -186,6 +186,33 @@ pub(crate) fn compile_c(source: &Path, flags: &[&str], out: &Path) {
     );
 }
 
+/// Takes from `command` what its environment says about an allocator.
+pub(crate) fn without_allocator_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if ["LD_", "GLEBE_", "MALLOC_"]
+            .iter()
+            .any(|it| name.to_string_lossy().starts_with(it))
+        {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// Calls `work` for every item, on as many threads as the machine has processors.
+pub(crate) fn in_parallel<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
+    let items = Mutex::new(items.into_iter());
+    let next = || items.lock().expect("the queue is whole").next();
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    work(item);
+                }
+            });
+        }
+    });
+}
+
 /// How a program ended and what it wrote.
 #[derive(Debug)]
 pub(crate) struct Outcome {
