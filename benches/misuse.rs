@@ -130,21 +130,37 @@ fn scudo() -> Option<PathBuf> {
 }
 
 fn print(programs: &[Program], columns: &[Column], rows: &BTreeMap<&String, Vec<Ending>>) {
-    let line = |first: &str, cells: &mut dyn Iterator<Item = String>| {
-        println!("| {first} | {} |", cells.collect::<Vec<_>>().join(" | "));
+    let line = |first: [&str; 3], cells: &mut dyn Iterator<Item = String>| {
+        let cells: Vec<String> = first.map(str::to_owned).into_iter().chain(cells).collect();
+        println!("| {} |", cells.join(" | "));
     };
-    line("program", &mut columns.iter().map(|it| it.name.clone()));
-    line("---", &mut columns.iter().map(|_| "---".to_owned()));
+    line(
+        ["program", "size", "threads"],
+        &mut columns.iter().map(|it| it.name.clone()),
+    );
+    line(["---"; 3], &mut columns.iter().map(|_| "---".to_owned()));
     for program in programs {
         let row = &rows[&program.name];
-        line(&program.name, &mut row.iter().map(|it| word(it).to_owned()));
+        let Program {
+            name,
+            size,
+            threads,
+            ..
+        } = program;
+        line(
+            [name, size, threads],
+            &mut row.iter().map(|it| word(it).to_owned()),
+        );
     }
     for (wanted, _) in WORDS {
         let count = |column| {
             let endings = rows.values().map(|row: &Vec<Ending>| &row[column]);
             endings.filter(|it| word(it) == wanted).count().to_string()
         };
-        line(&format!("**{wanted}**"), &mut (0..columns.len()).map(count));
+        line(
+            [&format!("**{wanted}**"), "", ""],
+            &mut (0..columns.len()).map(count),
+        );
     }
     println!();
     for (word, meaning) in WORDS {

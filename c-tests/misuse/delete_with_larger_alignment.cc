@@ -6,7 +6,7 @@ int main()
 {
     do
         block = (char *)operator new(192, std::align_val_t(64));
-    while ((uintptr_t)block % 256 == 0);
-    operator delete(block, 192, std::align_val_t(256));
+    while ((uintptr_t)block % 4096 == 0);
+    operator delete(block, 192, std::align_val_t(4096));
     return go_on(192);
 }

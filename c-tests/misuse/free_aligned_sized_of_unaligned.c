@@ -5,7 +5,7 @@ int main(void)
 {
     do
         block = allocate(80);
-    while ((uintptr_t)block % 64 == 0);
-    release_aligned_sized(block, 64, 80);
+    while ((uintptr_t)block % 4096 == 0);
+    release_aligned_sized(block, 4096, 80);
     return go_on(80);
 }

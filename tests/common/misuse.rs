@@ -1,5 +1,6 @@
 //! The misuse programs of c-tests/misuse: their table, how they are built and run, and how a run
 //! ended.
+#![allow(dead_code, reason = "the test and the bench each use a part of this")]
 
 use crate::common::{self, Outcome};
 use std::collections::BTreeSet;
@@ -88,6 +89,26 @@ fn report_kind(line: &str) -> Option<&str> {
     Some(report.split_once(": ptr=0x").map_or(report, |it| it.0))
 }
 
+/// The kinds of report that the table may name.
+const KINDS: [&str; 14] = [
+    "double free",
+    "free inside a block",
+    "free of a pointer that is not ours",
+    "realloc inside a block",
+    "free list corrupted",
+    "wrong size",
+    "wrong alignment",
+    "write past the end of a block",
+    "read past the end of a block",
+    "write before the start of a block",
+    "read before the start of a block",
+    "write after free",
+    "read after free",
+    "write to memory of glebe's own",
+];
+/// And what else it says, where nothing was reported.
+const WITHOUT_A_REPORT: [&str; 3] = ["unnoticed", "crash", "hijacked"];
+
 /// A program, and what the table says of it.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -108,6 +129,12 @@ impl Program {
         let expected: [&str; 3] = expected
             .try_into()
             .unwrap_or_else(|_| panic!("a column for each mode: {row}"));
+        let endings = expected.map(|it| it.split('|').map(str::to_owned).collect::<Vec<_>>());
+        for ending in endings.iter().flatten() {
+            let ending = ending.as_str();
+            let is_known = KINDS.contains(&ending) || WITHOUT_A_REPORT.contains(&ending);
+            assert!(is_known, "{name}: unknown: {ending}");
+        }
         let source = ["c", "cc"].map(|it| folder().join(name).with_extension(it));
         Program {
             name: (*name).to_owned(),
@@ -117,7 +144,7 @@ impl Program {
                 .unwrap_or_else(|| panic!("a row without a program: {name}")),
             size: (*size).to_owned(),
             threads: (*threads).to_owned(),
-            expected: expected.map(|it| it.split('|').map(str::to_owned).collect()),
+            expected: endings,
         }
     }
 
@@ -127,11 +154,8 @@ impl Program {
 
     /// Whether hardened mode ends it with a report, wherever its blocks come to lie.
     pub(crate) fn is_stopped_by_hardened(&self) -> bool {
-        let passed = ["unnoticed", "crash", "hijacked"];
-        !self
-            .expected(Mode::Hardened)
-            .iter()
-            .any(|it| passed.contains(&it.as_str()))
+        let mut endings = self.expected(Mode::Hardened).iter();
+        endings.all(|it| KINDS.contains(&it.as_str()))
     }
 
     pub(crate) fn build(&self, workshop: &Path) {
