@@ -8,8 +8,8 @@
 #include "../check.h"
 #include <pthread.h>
 
-/* A guarded block stands against the guard page behind it or the one before it, by chance. A program
-   for which that decides does its misuse on so many blocks in turn. */
+/* A guarded block stands against the guard page behind it or the one before it, by chance. A
+   program for which that decides does its misuse on so many blocks in turn. */
 #define TURNS 24
 
 #define NEIGHBOURS 400
