@@ -9,6 +9,7 @@ pub mod dynamic_loading;
 pub mod extensions;
 pub mod libc;
 pub mod rust;
+pub mod signals;
 pub mod tuning;
 
 #[cfg(feature = "takeover")]

@@ -17,6 +17,7 @@
 use super::start;
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
+use crate::os::fault_signals;
 use crate::os::thread_slot::{Owner, ThreadSlot};
 use crate::os::wiped_word::WipedWord;
 use crate::pages::{chunk, purge, source};
@@ -67,6 +68,7 @@ fn recover() {
         Owner::Cache(address) => Some(unsafe { ThreadCache::from_address(address) }),
         Owner::NoCacheYet | Owner::Ended => None,
     };
+    fault_signals::after_fork();
     source::reset_lock();
     purge::reset();
     let own_caches = usize::from(own_cache.is_some());

@@ -190,6 +190,20 @@ mod x86_64 {
         result
     }
 
+    /// Whether the access that `context`'s thread faulted on was a write; `None` where it was no
+    /// page fault.
+    ///
+    /// # Safety
+    /// The kernel's context of a fault.
+    pub(crate) unsafe fn fault_writes(context: *const libc::ucontext_t) -> Option<bool> {
+        const PAGE_FAULT: i64 = 14;
+        const WRITES: i64 = 1 << 1;
+        // SAFETY: as the caller's.
+        let registers = unsafe { &(*context).uc_mcontext.gregs };
+        (registers[libc::REG_TRAPNO as usize] == PAGE_FAULT)
+            .then(|| registers[libc::REG_ERR as usize] & WRITES != 0)
+    }
+
     /// Copies without `memcpy`, which is reached through the global offset table.
     ///
     /// # Safety
@@ -401,6 +415,14 @@ mod aarch64 {
                 in("x2") c, in("x3") d, in("x4") e, in("x5") f, options(nostack));
         }
         result
+    }
+
+    /// See the x86-64 form. The syndrome lies in a list of records that need not have it.
+    ///
+    /// # Safety
+    /// As the x86-64 form.
+    pub(crate) unsafe fn fault_writes(_context: *const libc::ucontext_t) -> Option<bool> {
+        None
     }
 
     /// Copies without `memcpy`, which is reached through the global offset table.

@@ -1,6 +1,7 @@
 //! The only place with system calls, thread-local storage and assembly.
 
 pub(crate) mod cpu;
+pub(crate) mod fault_signals;
 pub(crate) mod futex;
 pub(crate) mod guard_pages;
 pub(crate) mod linker;

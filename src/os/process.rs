@@ -256,3 +256,25 @@ impl Drop for SignalsBlocked {
         }
     }
 }
+
+/// Blocks `signal` for this thread, or lets it come; whether it was blocked before. An error is
+/// errno's.
+pub(crate) fn set_blocked(signal: c_int, blocked: bool) -> Result<bool, c_int> {
+    let how = if blocked {
+        libc::SIG_BLOCK
+    } else {
+        libc::SIG_UNBLOCK
+    };
+    // SAFETY: zero is a valid set; all are initialised and valid for writes.
+    unsafe {
+        let mut set = core::mem::zeroed::<libc::sigset_t>();
+        let mut before = core::mem::zeroed::<libc::sigset_t>();
+        if libc::sigaddset(&mut set, signal) != 0 {
+            return Err(errno());
+        }
+        match libc::pthread_sigmask(how, &set, &mut before) {
+            0 => Ok(libc::sigismember(&before, signal) == 1),
+            error => Err(error),
+        }
+    }
+}
