@@ -1,8 +1,8 @@
 /* expect: exit 0
    modes: link preload
+   flags: -Wno-deprecated-declarations
    Children after fork and _Fork have the parent's handlers and may change their own; after vfork what
    the child changes is not the parent's; after exec handlers are gone and SIG_IGN is still there. */
-#define _GNU_SOURCE
 #include "faults.h"
 #include <spawn.h>
 

@@ -1,8 +1,8 @@
 /* expect: exit 0
    modes: link preload static
+   flags: -Wno-deprecated-declarations
    sigaction shows for SIGSEGV and SIGBUS exactly what it shows for another signal set likewise:
    handler, flags and mask; wrong arguments get the same errors. */
-#define _GNU_SOURCE
 #include "faults.h"
 
 static void handle(int signal)

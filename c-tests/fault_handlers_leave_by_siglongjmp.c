@@ -1,7 +1,6 @@
 /* expect: exit 0
    modes: link preload static
    A thousand faults, each left by siglongjmp, in each of two threads. */
-#define _GNU_SOURCE
 #include "faults.h"
 #include <pthread.h>
 

@@ -2,7 +2,6 @@
    modes: link preload static
    A handler with SA_ONSTACK runs on the alternate stack, one without does not; a stack overflow is
    recovered from there, again and again. */
-#define _GNU_SOURCE
 #include "faults.h"
 #include <sys/resource.h>
 
@@ -31,6 +30,8 @@ static void recover(int signal, siginfo_t *info, void *context)
 static int overflow(volatile char *caller)
 {
     volatile char frame[4096];
+    if (!caller)
+        return 0;
     frame[0] = *caller;
     return overflow(frame) + frame[0];
 }

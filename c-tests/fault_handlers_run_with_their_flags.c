@@ -1,8 +1,8 @@
 /* expect: exit 0
    modes: link preload static
+   flags: -Wno-deprecated-declarations
    SA_NODEFER, sa_mask, SA_RESETHAND and SA_RESTART do for SIGSEGV what they do for every signal; the
    mask is restored after the handler. */
-#define _GNU_SOURCE
 #include "faults.h"
 #include <pthread.h>
 

@@ -2,7 +2,6 @@
    modes: link preload
    The raw system call sets a handler that gets its faults; what it saved can be put back by either
    way, and the handler from before serves again. */
-#define _GNU_SOURCE
 #include "faults.h"
 
 struct kernel_action {

@@ -1,8 +1,8 @@
 /* expect: exit 0
    modes: link preload static
+   flags: -Wno-deprecated-declarations
    Without a handler a fault and a sent signal end the process by the right signal; SIG_IGN lets sent
    ones pass and no fault; sent ones reach a handler with what was sent. */
-#define _GNU_SOURCE
 #include "faults.h"
 
 static volatile int calls;

@@ -1,7 +1,6 @@
 /* expect: exit 0
    modes: link preload
    SIGBUS from a mapping behind its file's end reaches the program's handler, or ends it. */
-#define _GNU_SOURCE
 #include "faults.h"
 
 static int file;

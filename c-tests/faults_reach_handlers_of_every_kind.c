@@ -1,9 +1,9 @@
 /* expect: exit 0
    modes: link preload static
+   flags: -Wno-deprecated-declarations
    Handlers set by sigaction, with and without SA_SIGINFO, signal, bsd_signal, ssignal, sysv_signal
    and sigset get the program's faults, whether set before or after the allocator's; the address is
    right, a faulting instruction is tried again, and errno is what the handler left. */
-#define _GNU_SOURCE
 #include "faults.h"
 
 typedef void handler(int);
@@ -46,7 +46,7 @@ static void handlers(void)
     action = (struct sigaction){.sa_sigaction = informed, .sa_flags = SA_SIGINFO};
     CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
     fault();
-    CHECK(signal(SIGSEGV, plain) == (handler *)informed);
+    CHECK((void *)signal(SIGSEGV, plain) == (void *)informed);
     fault();
     fault();
     CHECK(signal(SIGSEGV, SIG_DFL) == plain && bsd_signal(SIGSEGV, plain) == SIG_DFL);
