@@ -2,7 +2,7 @@
    modes: link preload static
    flags: -Wno-deprecated-declarations
    Without a handler a fault and a sent signal end the process by the right signal; SIG_IGN lets sent
-   ones pass and no fault; sent ones reach a handler with what was sent. */
+   ones pass and no fault; sent ones reach a handler with what was sent. A handler may give up. */
 #include "faults.h"
 
 static volatile int calls;
@@ -26,6 +26,19 @@ static void no_address(void)
 {
     moment(AFTER_THE_HANDLER);
     write_to((char *)0x8000000000000000);
+}
+
+static void give_up(int signal_number)
+{
+    CHECK(signal(signal_number, SIG_DFL) == give_up);
+}
+
+/* What runtimes do with a fault that is none of theirs. */
+static void given_up(void)
+{
+    CHECK(signal(SIGSEGV, give_up) == SIG_DFL);
+    moment(AFTER_THE_HANDLER);
+    write_to(closed_page());
 }
 
 static void killed(void)
@@ -71,6 +84,7 @@ int main(void)
 {
     at_each_moment(fault, SIGSEGV);
     at_each_moment(no_address, SIGSEGV);
+    at_each_moment(given_up, SIGSEGV);
     at_each_moment(killed, SIGSEGV);
     at_each_moment(raised, SIGBUS);
     at_each_moment(ignored, SIGSEGV);
