@@ -24,6 +24,15 @@ pub(crate) struct Named {
     pub(crate) alignment: usize,
 }
 
+/// What a free says that names nothing: without a word, on the fast paths.
+pub(crate) struct NothingNamed;
+
+impl From<NothingNamed> for Named {
+    fn from(_: NothingNamed) -> Named {
+        Named::NOTHING
+    }
+}
+
 impl Named {
     /// More than any block has.
     pub(crate) const NO_BYTES: usize = usize::MAX;

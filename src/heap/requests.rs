@@ -1,7 +1,7 @@
 //! The requests: allocate, free, resize, ask. Addresses in, addresses out; 0 is out of memory.
 //! No door's policy: errno and the order of arguments are `abi`'s business.
 
-use super::hardened::{self, Named};
+use super::hardened::{self, Named, NothingNamed};
 use super::thread::with_cache;
 use super::{bootstrap, foreign, start};
 use crate::base::address::GRANULE_BYTES;
@@ -62,16 +62,7 @@ pub(crate) fn allocate_slow(bytes: usize) -> usize {
     }
     start::once();
     if config::hardened() {
-        return match hardened::class_for_bytes(bytes) {
-            Some(class) => allocate_sealed(
-                class,
-                Asked {
-                    bytes,
-                    alignment: 1,
-                },
-            ),
-            None => allocate_unclassed(1, bytes),
-        };
+        return allocate_hardened(bytes);
     }
     let Some(class) = SizeClass::holding(bytes) else {
         return allocate_object(bytes, Contents::Any).0;
@@ -97,6 +88,19 @@ fn allocate_class(class: SizeClass) -> usize {
     };
     block.unmark();
     block.address()
+}
+
+/// Allocates `bytes` in hardened mode, all zero.
+#[inline(never)]
+fn allocate_hardened(bytes: usize) -> usize {
+    let asked = Asked {
+        bytes,
+        alignment: 1,
+    };
+    match hardened::class_for_bytes(bytes) {
+        Some(class) => allocate_sealed(class, asked),
+        None => allocate_unclassed(1, bytes),
+    }
 }
 
 /// Allocates a block of `class` for what is `asked` in hardened mode, all zero.
@@ -210,12 +214,12 @@ fn allocate_unclassed(alignment: usize, bytes: usize) -> usize {
 /// Frees the block at `address`; 0 is no block.
 #[inline(always)]
 pub(crate) fn free(address: usize) {
-    free_named(address, Named::NOTHING);
+    free_named(address, NothingNamed);
 }
 
 /// The same, and the program names what it asked for, which hardened mode checks.
 #[inline(always)]
-pub(crate) fn free_named(address: usize, named: Named) {
+pub(crate) fn free_named<N: Into<Named>>(address: usize, named: N) {
     match span::record_in_data_segment(address) {
         Some(span) => free_by_record(span, address, named),
         None => free_elsewhere(address, named),
@@ -224,7 +228,7 @@ pub(crate) fn free_named(address: usize, named: Named) {
 
 /// Frees a block that is not in the data segment.
 #[inline(never)]
-fn free_elsewhere(address: usize, named: Named) {
+fn free_elsewhere<N: Into<Named>>(address: usize, named: N) {
     match span::record_elsewhere(address) {
         Some(span) => free_by_record(span, address, named),
         None => free_slow(address, named),
@@ -235,7 +239,7 @@ fn free_elsewhere(address: usize, named: Named) {
 /// of the thread's own slab. What else there may be to do comes last, so the fast path needs no
 /// stack.
 #[inline(always)]
-fn free_by_record(span: &'static Span, address: usize, named: Named) {
+fn free_by_record<N: Into<Named>>(span: &'static Span, address: usize, named: N) {
     let slot = ThreadSlot::current();
     let word = slot.word();
     // Law: `owner` is a cache's address only in the record of a slab's first granule; a busy word
@@ -261,7 +265,7 @@ fn free_by_record(span: &'static Span, address: usize, named: Named) {
 /// Frees the block at `address`, in a granule with record `span` that is not the thread's, whose
 /// slot holds `word`: the next of a chain of such blocks, if it is one.
 #[inline(never)]
-fn free_of_another(span: &'static Span, address: usize, word: usize, named: Named) {
+fn free_of_another<N: Into<Named>>(span: &'static Span, address: usize, word: usize, named: N) {
     let owner = span.owner.load(Ordering::Relaxed);
     if owner > UNOWNED && word & BUSY == 0 && starts_a_block(span, address) {
         // SAFETY: by the law in `free_by_record` the granule is a slab's first, and a block starts
@@ -304,15 +308,28 @@ fn bin_is_full(word: usize, span: &'static Span) {
 
 #[cold]
 #[inline(never)]
-fn free_slow(address: usize, named: Named) {
+fn free_slow<N: Into<Named>>(address: usize, named: N) {
     if address == 0 || !ThreadSlot::current().is_ready() {
         return;
     }
-    if config::hardened()
-        && let Some(found) = hardened::Found::at(address)
-    {
-        return found.free("free", named);
+    if config::hardened() {
+        return free_hardened(address, named.into());
     }
+    free_wherever(address, named.into());
+}
+
+/// Frees the block at `address` in hardened mode.
+#[inline(never)]
+fn free_hardened(address: usize, named: Named) {
+    match hardened::Found::at(address) {
+        Some(found) => found.free("free", named),
+        None => free_wherever(address, named),
+    }
+}
+
+/// Frees the block at `address`, whatever it is.
+#[inline(never)]
+fn free_wherever(address: usize, named: Named) {
     let _kept = ErrnoKept::new();
     match look_up(address) {
         Found::InUse(found) => free_found(&found, named),
