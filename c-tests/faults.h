@@ -30,7 +30,7 @@ static inline void at_each_moment(void (*test)(void), int signal)
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-            chosen_moment = at;
+            chosen_moment = (enum moment)at;
             alarm(60);
             moment(AT_FIRST);
             test();
@@ -45,7 +45,7 @@ static inline void at_each_moment(void (*test)(void), int signal)
 /* A page that cannot be accessed. */
 static inline char *closed_page(void)
 {
-    char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *page = (char *)mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(page != MAP_FAILED);
     return page;
 }

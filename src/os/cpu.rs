@@ -274,7 +274,35 @@ mod x86_64 {
         };
     }
 
-    pub(crate) use {dlopen_door, offset_below_limit, operator_new_door, plus_static};
+    /// Defines a signal handler as a jump, with its own arguments, to the handler whose address
+    /// `$choose(signal, information, context)` returns, or as nothing more for 0: so that the other
+    /// handler may throw past us, and has the whole stack.
+    macro_rules! signal_handler_door {
+        ($(#[$doc:meta])* $name:ident, $choose:path) => {
+            $(#[$doc])*
+            #[unsafe(naked)]
+            extern "C" fn $name() {
+                core::arch::naked_asm!(
+                    ".cfi_startproc",
+                    "push rdi", "push rsi", "push rdx",
+                    ".cfi_adjust_cfa_offset 24",
+                    "call {choose}",
+                    "pop rdx", "pop rsi", "pop rdi",
+                    ".cfi_adjust_cfa_offset -24",
+                    "test rax, rax",
+                    "jz 2f",
+                    "jmp rax",
+                    "2:",
+                    "ret",
+                    ".cfi_endproc",
+                    choose = sym $choose)
+            }
+        };
+    }
+
+    pub(crate) use {
+        dlopen_door, offset_below_limit, operator_new_door, plus_static, signal_handler_door,
+    };
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -488,5 +516,31 @@ mod aarch64 {
         };
     }
 
-    pub(crate) use {dlopen_door, offset_below_limit, operator_new_door, plus_static};
+    /// See the x86-64 form.
+    macro_rules! signal_handler_door {
+        ($(#[$doc:meta])* $name:ident, $choose:path) => {
+            $(#[$doc])*
+            #[unsafe(naked)]
+            extern "C" fn $name() {
+                core::arch::naked_asm!(
+                    "stp x29, x30, [sp, #-48]!",
+                    "stp x0, x1, [sp, #16]",
+                    "str x2, [sp, #32]",
+                    "bl {choose}",
+                    "mov x16, x0",
+                    "ldp x0, x1, [sp, #16]",
+                    "ldr x2, [sp, #32]",
+                    "ldp x29, x30, [sp], #48",
+                    "cbz x16, 2f",
+                    "br x16",
+                    "2:",
+                    "ret",
+                    choose = sym $choose)
+            }
+        };
+    }
+
+    pub(crate) use {
+        dlopen_door, offset_below_limit, operator_new_door, plus_static, signal_handler_door,
+    };
 }

@@ -45,8 +45,6 @@ pub(crate) struct Fault {
 /// thread inside a signal handler.
 pub(crate) type IsOurs = fn(&Fault) -> bool;
 
-type Handler = extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
-
 unsafe extern "C" {
     // libc's own sigaction under the name that is no door of ours. It sets the restorer, by which
     // debuggers and unwinders know a signal's frame.
@@ -114,7 +112,7 @@ impl Disposition {
 /// Our handler, in the place of `action` of the program.
 fn in_place_of(action: &Action) -> Action {
     let mut ours = *action;
-    ours.sa_sigaction = handle as Handler as usize;
+    ours.sa_sigaction = handle as *const () as usize;
     ours.sa_flags |= libc::SA_SIGINFO;
     ours.sa_flags &= !libc::SA_RESETHAND;
     if action.sa_sigaction == libc::SIG_DFL {
@@ -125,7 +123,7 @@ fn in_place_of(action: &Action) -> Action {
 }
 
 fn is_ours(action: &Action) -> bool {
-    action.sa_sigaction == handle as Handler as usize
+    action.sa_sigaction == handle as *const () as usize
 }
 
 fn default_action() -> Action {
@@ -233,8 +231,8 @@ impl Watched {
         })
     }
 
-    /// The program's handler for a signal that has come, or `None` for the default action.
-    fn take_handler(&self) -> Option<Handler> {
+    /// The program's handler for a signal that has come; 0 is the default action.
+    fn take_handler(&self) -> usize {
         let mut disposition = self.disposition();
         while disposition.resets() && disposition.handler() != libc::SIG_DFL {
             if !is_own_process() {
@@ -252,11 +250,7 @@ impl Watched {
                 Err(now) => disposition = Disposition(now),
             }
         }
-        let handler = disposition.handler();
-        // SAFETY: what the program passed to sigaction as a handler, of either form: the kernel,
-        // too, passes all three arguments to both.
-        (handler != libc::SIG_DFL)
-            .then(|| unsafe { core::mem::transmute::<usize, Handler>(handler) })
+        disposition.handler()
     }
 
     /// Lets the default action, which ends the process, come about when our handler returns: by
@@ -371,19 +365,26 @@ pub(crate) fn is_libcs_sigaction(address: usize) -> bool {
     address == __sigaction as *const () as usize
 }
 
-/// What the kernel calls. The program's handler is called last, with nothing of ours to be undone
-/// after it: it may leave by siglongjmp, change errno, or throw.
-extern "C-unwind" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+cpu::signal_handler_door!(
+    /// What the kernel calls. The program's handler, of either form since the kernel passes all
+    /// three arguments to both, has no frame of ours below it: it may leave by siglongjmp or throw.
+    handle,
+    choose
+);
+
+/// The handler that is to have the signal; 0 for none.
+extern "C" fn choose(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) -> usize {
     let Some(watched) = Watched::of(signal) else {
-        return;
+        return 0;
     };
     if is_dealt_with(info, context) {
-        return;
+        return 0;
     }
-    match watched.take_handler() {
-        Some(handler) => handler(signal, info, context),
-        None => watched.end_by_default(info),
+    let handler = watched.take_handler();
+    if handler == libc::SIG_DFL {
+        watched.end_by_default(info);
     }
+    handler
 }
 
 /// Asks whose fault it is. Only the kernel's codes, which are above 0, tell of faults.
