@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload static
+   under: nothing
+   under: GLEBE_HARDENED=1
    Alignments of 1 byte to 1 GiB for sizes from 0 to some MiB, on every door that takes one. */
 #include "check.h"
 

@@ -3,6 +3,7 @@
    under: nothing
    under: confine refuse=madvise,mremap
    under: GLEBE_PURGE_DELAY_MS=0 GLEBE_DIRTY_MIB=0
+   under: GLEBE_HARDENED=1
    Dirty memory of every kind comes back zero, also where the kernel did not take it. */
 #include "check.h"
 

@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload static
+   under: nothing
+   under: GLEBE_HARDENED=1
    Ordinary C++: containers that grow, exceptions that allocate, thread_local objects. */
 #include "check.h"
 #include <map>

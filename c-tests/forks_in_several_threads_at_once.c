@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: preload
+   under: nothing
+   under: GLEBE_HARDENED=1
    Four threads fork and allocate at the same time; children fork again. */
 #include "churn.h"
 #include <sys/wait.h>

@@ -2,6 +2,7 @@
    modes: link preload static
    under: nothing
    under: confine refuse=madvise,munmap,mremap
+   under: GLEBE_HARDENED=1
    Also where the system calls that give memory back fail. */
 #include "check.h"
 

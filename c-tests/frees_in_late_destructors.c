@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload static
+   under: nothing
+   under: GLEBE_HARDENED=1
    Destructors of thread-specific data allocate and free in all four rounds, after any cache of the
    thread has been given back; nothing leaks. */
 #include "check.h"

@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload
+   under: nothing
+   under: GLEBE_HARDENED=1
    cfree is gone from glibc's headers and C23's free_sized not yet in them. */
 #include "check.h"
 #include <dlfcn.h>

@@ -1,6 +1,8 @@
 /* expect: exit 0
    modes: static
    flags: -static
+   under: nothing
+   under: GLEBE_HARDENED=1
    Without any shared library; C only. */
 #include "churn.h"
 

@@ -4,6 +4,7 @@
    under: nothing
    under: LD_BIND_NOW=1
    under: LD_BIND_NOW=1 GLEBE_SOURCE=mmap
+   under: GLEBE_HARDENED=1
    What the resolver got is whole, can be resized and freed, and no size class was harmed. */
 #include "check.h"
 

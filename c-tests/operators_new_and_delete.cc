@@ -1,6 +1,8 @@
 /* expect: exit 0
    modes: link preload static
    flags: -ldl
+   under: nothing
+   under: GLEBE_HARDENED=1
    All twenty replaceable operators by symbol: ours, paired freely, aligned as asked. */
 #include "check.h"
 #include <dlfcn.h>

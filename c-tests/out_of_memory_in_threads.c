@@ -1,6 +1,7 @@
 /* expect: exit 0
    modes: link preload
    under: confine as=1G
+   under: GLEBE_HARDENED=1
    Four threads at the limit together, each freeing half when it is refused: nobody starves. */
 #include "check.h"
 #include <pthread.h>

@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload static
+   under: nothing
+   under: GLEBE_HARDENED=1
    valloc aligns to the page; pvalloc also rounds the size up to it. */
 #include "check.h"
 

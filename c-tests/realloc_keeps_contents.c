@@ -3,6 +3,7 @@
    under: nothing
    under: confine refuse=mremap
    under: GLEBE_SOURCE=mmap
+   under: GLEBE_HARDENED=1
    Growth and shrinkage between every pair of kinds: small, medium, large, aligned. */
 #include "check.h"
 

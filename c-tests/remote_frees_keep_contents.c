@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload static
+   under: nothing
+   under: GLEBE_HARDENED=1
    Producers hand filled blocks of all sizes to consumers, who check and free them. */
 #include "check.h"
 #include <pthread.h>

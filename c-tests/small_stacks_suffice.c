@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload
+   under: nothing
+   under: GLEBE_HARDENED=1
    Every door on a thread with the smallest stack there is, and in a handler on a 4 KiB one. */
 #include "check.h"
 #include <limits.h>

@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload static
+   under: nothing
+   under: GLEBE_HARDENED=1
    errno is 0 when main starts, whatever constructors allocated, and no call that succeeds sets it:
    programs do test errno after loops that allocate. */
 #include "check.h"

@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: preload
+   under: nothing
+   under: GLEBE_HARDENED=1
    Each thread uses many classes, frees a block of the main thread and leaves one behind. */
 #include "check.h"
 #include <pthread.h>

@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link preload static
+   under: nothing
+   under: GLEBE_HARDENED=1
    Every byte of the usable size, with neighbours that would show an overlap; size classes step by
    at most 12.5 %. */
 #include "check.h"
