@@ -264,6 +264,30 @@ impl ThreadCache {
         self.quarantine.get()?.take(class)
     }
 
+    /// Takes a block of `class` from its bin for hardened mode, unless the thread is to come by. Its
+    /// link is cleared.
+    #[inline(always)]
+    pub(crate) fn take_listed(&self, class: SizeClass) -> Option<Block> {
+        if self.visits.wanted.get() {
+            return None;
+        }
+        let block = self.bin(class).pop_listed()?;
+        block.set_plain_link(0);
+        Some(block)
+    }
+
+    /// Puts a block of one of the cache's own slabs of `class` into its bin, in hardened mode;
+    /// `false` where that would leave no room.
+    #[inline(always)]
+    pub(crate) fn put_listed(&self, class: SizeClass, block: Block) -> bool {
+        let bin = self.bin(class);
+        let has_room = bin.has_room_to_spare();
+        if has_room {
+            let _left = bin.push_listed(block, Block::set_link);
+        }
+        has_room
+    }
+
     /// Puts a free block of `class` into quarantine; a block that has to leave it, which its slab
     /// gets back by [`Self::free`].
     #[inline(always)]

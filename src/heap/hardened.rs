@@ -4,7 +4,7 @@
 //! no block starts anywhere in a slab).
 
 use super::thread::with_cache;
-use crate::base::address::{GRANULE_BYTES, Granule};
+use crate::base::address::GRANULE_BYTES;
 use crate::cache::thread_cache::ThreadCache;
 use crate::metadata::span;
 use crate::os::process::ErrnoKept;
@@ -69,10 +69,9 @@ pub(super) fn class_for(alignment: usize, bytes: usize) -> Option<SizeClass> {
     SizeClass::holding_aligned(with_seal, alignment)
 }
 
-/// Draws a block of `class` for what is `asked` from the thread's quarantine, all zero: what most
-/// requests are served by in the long run.
+/// Takes a block of `class` for what is `asked` from the thread's quarantine or bin, all zero.
 #[inline(always)]
-pub(super) fn draw(class: SizeClass, asked: Asked) -> Option<usize> {
+pub(super) fn allocate_at_hand(class: SizeClass, asked: Asked) -> Option<usize> {
     let slot = ThreadSlot::current();
     let word = slot.word();
     if word & BUSY != 0 {
@@ -80,7 +79,8 @@ pub(super) fn draw(class: SizeClass, asked: Asked) -> Option<usize> {
     }
     slot.take(word);
     // SAFETY: a word that is not busy is a cache's address.
-    let block = unsafe { ThreadCache::from_address(word) }.draw(class);
+    let cache = unsafe { ThreadCache::from_address(word) };
+    let block = cache.draw(class).or_else(|| cache.take_listed(class));
     slot.put(word);
     issue(block?, class, asked)
 }
@@ -112,51 +112,56 @@ fn issue(block: Block, class: SizeClass, asked: Asked) -> Option<usize> {
 /// A small block that starts at an address.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
-    slab: Slab,
     block: Block,
+    class: SizeClass,
+    sealed: SealedBlock,
 }
 
 impl Found {
     /// The block of `slab` that starts with `block`.
+    #[inline(always)]
     pub(super) fn new(slab: Slab, block: Block) -> Found {
-        Found { slab, block }
+        let class = slab.class();
+        Found {
+            block,
+            class,
+            sealed: SealedBlock::new(block, class.block_bytes()),
+        }
     }
 
     /// The block that starts at `address`, where that is in the first granule of a slab; found
     /// without a division.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(address: usize) -> Option<Found> {
         let span =
             span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address))?;
         if !span.is_slab() {
             return None;
         }
+        let class = class_of(span);
         #[expect(clippy::cast_possible_truncation, reason = "the offset in the granule")]
         let offset = (address % GRANULE_BYTES) as u32;
-        let divisor = class_of(span).divisor();
+        let divisor = class.divisor();
         if offset.wrapping_mul(divisor) >= divisor {
             return None;
         }
-        let slab = Slab {
-            start: Granule::of(address)?,
-            span,
-        };
         // SAFETY: by the divisor a block starts there.
-        Some(Found::new(slab, unsafe { Block::at(address) }))
-    }
-
-    fn sealed(self) -> SealedBlock {
-        SealedBlock::new(self.block, self.bytes())
+        let block = unsafe { Block::at(address) };
+        Some(Found {
+            block,
+            class,
+            sealed: SealedBlock::new(block, class.block_bytes()),
+        })
     }
 
     /// Bytes of the block.
     pub(super) fn bytes(self) -> usize {
-        self.slab.class().block_bytes()
+        self.class.block_bytes()
     }
 
     /// What the program asked for, if the block is in use.
     pub(super) fn asked(self) -> Option<Asked> {
-        match self.sealed().read() {
+        match self.sealed.read() {
             Seal::Live(asked) => Some(asked),
             _ => None,
         }
@@ -164,7 +169,7 @@ impl Found {
 
     /// Whether it is free.
     pub(super) fn is_free(self) -> bool {
-        self.sealed().is_free()
+        self.sealed.is_free()
     }
 
     /// What the program asked for; reports a block that is free or damaged. `None` where the block
@@ -172,7 +177,7 @@ impl Found {
     #[inline(always)]
     pub(super) fn look_over(self, door: &str) -> Option<Asked> {
         let address = self.block.address();
-        let sealed = self.sealed();
+        let sealed = self.sealed;
         match sealed.read() {
             Seal::Live(asked) => {
                 if sealed.is_damaged(asked) {
@@ -204,8 +209,8 @@ impl Found {
     /// Ends the life of a block that was looked over.
     #[inline(always)]
     fn give_to_quarantine(self) {
-        let class = self.slab.class();
-        self.sealed().wipe();
+        let class = self.class;
+        self.sealed.wipe();
         let slot = ThreadSlot::current();
         let word = slot.word();
         if word & BUSY != 0 {
@@ -213,10 +218,11 @@ impl Found {
         }
         slot.take(word);
         // SAFETY: a word that is not busy is a cache's address.
-        let leaving =
-            unsafe { ThreadCache::from_address(word) }.put_in_quarantine(class, self.block);
+        let cache = unsafe { ThreadCache::from_address(word) };
+        let leaving = cache.put_in_quarantine(class, self.block);
+        let homeless = leaving.filter(|&block| !push_at_hand(cache, class, block));
         slot.put(word);
-        if let Some(block) = leaving {
+        if let Some(block) = homeless {
             leave(block);
         }
     }
@@ -226,7 +232,7 @@ impl Found {
         let room = self.bytes() - SEAL_BYTES;
         let stays = bytes <= room && bytes >= self.bytes() / 4;
         if stays {
-            self.sealed().issue(Asked { bytes, ..asked });
+            self.sealed.issue(Asked { bytes, ..asked });
         }
         stays
     }
@@ -241,6 +247,18 @@ fn give_to_borrowed(class: SizeClass, block: Block) {
             free_to_slab(cache, block);
         }
     });
+}
+
+/// A block of `class` leaves the quarantine for the bin, if it is one of the cache's own and there
+/// is room.
+#[inline(always)]
+fn push_at_hand(cache: &ThreadCache, class: SizeClass, block: Block) -> bool {
+    let address = block.address();
+    let span = span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address));
+    // The link will stand in the first word.
+    span.is_some_and(|span| span.is_owned_by(cache.address()))
+        && block.plain_link() == 0
+        && cache.put_listed(class, block)
 }
 
 /// A block leaves the quarantine: from now on its slab may issue it.

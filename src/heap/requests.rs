@@ -106,7 +106,7 @@ fn allocate_hardened(bytes: usize) -> usize {
 /// Allocates a block of `class` for what is `asked` in hardened mode, all zero.
 #[inline(always)]
 fn allocate_sealed(class: SizeClass, asked: Asked) -> usize {
-    match hardened::draw(class, asked) {
+    match hardened::allocate_at_hand(class, asked) {
         Some(address) => address,
         None => allocate_from_slab(class, asked),
     }

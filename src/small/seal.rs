@@ -125,15 +125,14 @@ impl SealedBlock {
         let alignment = u64::from(asked.alignment.trailing_zeros());
         self.set(LIVE | alignment << BYTES_BITS | asked.bytes as u64);
         let (words, bytes) = self.slack(asked);
-        for number in 0..words {
-            // SAFETY: in the slack.
-            unsafe { self.slack_word(number).write(pattern()) };
-        }
+        // SAFETY: whole words of the slack, in the block.
+        let whole = unsafe { core::slice::from_raw_parts_mut(self.slack_start(words), words) };
+        whole.fill(pattern());
         if bytes > 0 {
             let ones = ones_at_end(bytes);
             // SAFETY: a word of the block, since it is longer than its slack's whole words.
             unsafe {
-                let word = self.slack_word(words);
+                let word = self.slack_start(words + 1);
                 word.write(word.read() & !ones | pattern() & ones);
             }
         }
@@ -146,25 +145,24 @@ impl SealedBlock {
         (bytes / WORD_BYTES, bytes % WORD_BYTES)
     }
 
-    /// The slack's word with this number, counted from the seal back.
+    /// The first of the last `words` words before the seal.
     #[inline(always)]
-    fn slack_word(self, number: usize) -> *mut u64 {
-        self.word_before_end(SEAL_BYTES + WORD_BYTES * (number + 1))
+    fn slack_start(self, words: usize) -> *mut u64 {
+        self.word_before_end(SEAL_BYTES + WORD_BYTES * words)
     }
 
     /// Whether the slack was written over.
     #[inline(always)]
     pub(crate) fn is_damaged(self, asked: Asked) -> bool {
         let (words, bytes) = self.slack(asked);
-        let mut differing = 0;
-        for number in 0..words {
-            // SAFETY: in the slack.
-            differing |= unsafe { self.slack_word(number).read() } ^ pattern();
-        }
+        // SAFETY: whole words of the slack, in the block.
+        let whole = unsafe { core::slice::from_raw_parts(self.slack_start(words), words) };
+        let pattern = pattern();
+        let mut differing = whole.iter().fold(0, |all, &word| all | (word ^ pattern));
         if bytes > 0 {
             // SAFETY: as in `issue`.
-            let word = unsafe { self.slack_word(words).read() };
-            differing |= (word ^ pattern()) & ones_at_end(bytes);
+            let word = unsafe { self.slack_start(words + 1).read() };
+            differing |= (word ^ pattern) & ones_at_end(bytes);
         }
         differing != 0
     }
