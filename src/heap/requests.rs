@@ -160,8 +160,10 @@ fn allocate_object(bytes: usize, contents: Contents) -> (usize, bool) {
 pub(crate) fn allocate_zeroed(bytes: usize) -> usize {
     let (address, clean) = if let Some(block) = allocate_at_hand(bytes) {
         (block.address(), false)
-    } else if SizeClass::holding(bytes).is_some() {
-        (allocate_slow(bytes), config::hardened())
+    } else if config::hardened() && hardened::class_for_bytes(bytes).is_some() {
+        (allocate_slow(bytes), true)
+    } else if !config::hardened() && SizeClass::holding(bytes).is_some() {
+        (allocate_slow(bytes), false)
     } else if ThreadSlot::current().is_ready() {
         allocate_object(bytes, Contents::Zeroes)
     } else {
