@@ -93,7 +93,7 @@ typedef struct glebe_statistics {
     size_t struct_size;        /* set by the caller: sizeof(glebe_statistics) */
     size_t live_bytes;         /* usable bytes of all live blocks */
     size_t live_blocks;        /* their number */
-    size_t small_live_bytes;   /* of these: blocks of up to 32 KiB, in slabs */
+    size_t small_live_bytes;   /* of these: blocks of up to 32 KiB, in slabs, and sampled ones */
     size_t medium_live_bytes;  /* up to 2 MiB, a span each */
     size_t large_live_bytes;   /* above, a mapping each */
     size_t large_live_blocks;
@@ -106,6 +106,7 @@ typedef struct glebe_statistics {
     size_t purge_calls;        /* how often that was asked */
     size_t thread_caches;      /* caches in use by threads now */
     size_t fork_generation;    /* multi-threaded forks this process descends from */
+    size_t sampled_blocks;     /* blocks ever given a page between guard pages by GLEBE_SAMPLE */
 } glebe_statistics;
 
 /* Fills `out` up to out->struct_size bytes. 0, or EINVAL for NULL or a

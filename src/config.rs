@@ -293,6 +293,11 @@ pub(crate) fn samples_per_second() -> usize {
     SETTINGS.samples_per_second.load(Ordering::Relaxed)
 }
 
+/// Whether every request that may be sampled is, as long as there is room: for tests.
+pub(crate) fn samples_every_request() -> bool {
+    samples_per_second() >= 100_000
+}
+
 /// mallopt(M_TRIM_THRESHOLD): the same bound as [`dirty_bytes`], rounded up to MiB; `false` where
 /// the options are read-only.
 pub(crate) fn set_dirty_bytes(bytes: usize) -> bool {

@@ -1,10 +1,11 @@
-//! Every word that glebe says: one line, one write(2), from a buffer on the stack.
+//! Every word that glebe says: lines, a write(2) each, from a buffer on the stack.
 //!
-//! Reports of misuse end the process unless `GLEBE_ON_ERROR=continue`.
+//! Reports of misuse end the process unless `GLEBE_ON_ERROR=continue`. They are one line, and
+//! after it the stacks that are known. All is async-signal-safe and takes less than 2 KiB of stack.
 
 use crate::base::fixed_text::FixedText;
 use crate::config;
-use crate::os::process;
+use crate::os::{process, unwind};
 use core::fmt::{Arguments, Write as _};
 
 /// How the line calls itself.
@@ -21,22 +22,127 @@ fn line(severity: Severity, message: Arguments<'_>) {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let mut text = FixedText::<512>::new();
+    write_line(format_args!("glebe: [{}] {word}: {message}", process::id()));
+}
+
+fn write_line(text: Arguments<'_>) {
     // A line too long is cut; it still says the most important first.
-    let _ = write!(text, "glebe: [{}] {word}: {message}", process::id());
-    let mut ended = FixedText::<513>::new();
-    let _ = ended.write_str(core::str::from_utf8(text.as_bytes()).unwrap_or(""));
-    let _ = ended.write_str("\n");
-    process::write_once(libc::STDERR_FILENO, ended.as_bytes());
+    let mut line = FixedText::<513>::new();
+    let _ = line.write_fmt(text);
+    line.end_line();
+    process::write_once(libc::STDERR_FILENO, line.as_bytes());
 }
 
 /// Reports misuse: returns only where the program shall go on.
 fn misuse(message: Arguments<'_>) {
-    if config::continue_on_error() {
-        return line(Severity::Error, message);
+    misuse_with_stacks(message, &[]);
+}
+
+fn misuse_with_stacks(message: Arguments<'_>, stacks: &[&Stack]) {
+    let goes_on = config::continue_on_error();
+    line(
+        if goes_on {
+            Severity::Error
+        } else {
+            Severity::Fatal
+        },
+        message,
+    );
+    for stack in stacks {
+        stack.write();
     }
-    line(Severity::Fatal, message);
-    process::abort();
+    if !goes_on {
+        process::abort();
+    }
+}
+
+/// Most frames of a stack in a report.
+pub(crate) const STACK_FRAMES: usize = 16;
+
+/// What happened on a stack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    /// The misuse, in a call of ours: all frames are return addresses.
+    Call,
+    /// The misuse, by an instruction: the innermost frame is its address.
+    Fault,
+    /// The block was allocated, by this thread.
+    Allocation(i32),
+    /// It was freed, by this thread.
+    Free(i32),
+}
+
+/// A stack of a report.
+pub(crate) struct Stack {
+    pub(crate) event: Event,
+    /// Innermost first; 0 beyond the last.
+    pub(crate) frames: [usize; STACK_FRAMES],
+}
+
+impl Stack {
+    fn write(&self) {
+        match self.event {
+            Event::Call | Event::Fault => write_line(format_args!("  access:")),
+            Event::Allocation(thread) => {
+                write_line(format_args!("  allocated by thread {thread}:"));
+            }
+            Event::Free(thread) => write_line(format_args!("  freed by thread {thread}:")),
+        }
+        let frames = self.frames.iter().take_while(|&&frame| frame != 0);
+        for (number, &frame) in frames.enumerate() {
+            // A call may be the last instruction of its function: what it returns to is another's.
+            let is_fault = number == 0 && self.event == Event::Fault;
+            let address = frame - usize::from(!is_fault);
+            match unwind::module_of(address) {
+                Some(module) => write_line(format_args!(
+                    "    #{number} {}+{:#x}",
+                    Path(module.path),
+                    module.offset
+                )),
+                None => write_line(format_args!("    #{number} {address:#x}")),
+            }
+        }
+    }
+}
+
+/// A block in a report.
+pub(crate) struct ReportedBlock {
+    /// Its start.
+    pub(crate) start: usize,
+    /// Bytes asked for.
+    pub(crate) bytes: usize,
+}
+
+/// A misuse of a block whose history is known. `address` is what was passed to `door`, or accessed
+/// where that is empty.
+#[cold]
+pub(crate) fn block_misuse(
+    kind: Arguments<'_>,
+    address: usize,
+    block: &ReportedBlock,
+    door: &str,
+    stacks: &[&Stack],
+) {
+    misuse_with_stacks(
+        format_args!(
+            "{kind}: ptr={address:#x} block={:#x} bytes={} offset={}{}{door}",
+            block.start,
+            block.bytes,
+            address.wrapping_sub(block.start).cast_signed(),
+            if door.is_empty() { "" } else { " door=" },
+        ),
+        stacks,
+    );
+}
+
+/// An access to guard pages or read-only pages of ours that belong to no block.
+#[cold]
+pub(crate) fn access_to_our_own(write: bool, address: usize, access: &Stack) {
+    let kind = if write { "write to" } else { "read of" };
+    misuse_with_stacks(
+        format_args!("{kind} memory of glebe's own: ptr={address:#x}"),
+        &[access],
+    );
 }
 
 /// A block was freed that is free already. `class_bytes` is its size, 0 where
@@ -210,6 +316,22 @@ pub(crate) fn no_purge_thread() {
         Severity::Warning,
         format_args!("no purge thread; callers give memory back"),
     );
+}
+
+/// The path of a module; of one too long for a line, the end.
+struct Path<'a>(&'a [u8]);
+
+impl core::fmt::Display for Path<'_> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let start = self.0.len().saturating_sub(400);
+        for chunk in self.0.get(start..).unwrap_or(&[]).utf8_chunks() {
+            formatter.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                formatter.write_char('?')?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Bytes of the environment, shown as far as they are printable ASCII and not overlong.

@@ -17,6 +17,15 @@ impl<const N: usize> FixedText<N> {
         }
     }
 
+    /// Ends the line, at the cost of the last byte where the text is full.
+    pub(crate) fn end_line(&mut self) {
+        self.length = self.length.min(N - 1);
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = b'\n';
+            self.length += 1;
+        }
+    }
+
     /// What was written so far.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&[])
@@ -46,5 +55,15 @@ mod tests {
         let mut text = FixedText::<8>::new();
         assert!(write!(text, "12345678901").is_err());
         assert_eq!(text.as_bytes(), b"12345678");
+        text.end_line();
+        assert_eq!(text.as_bytes(), b"1234567\n");
+    }
+
+    #[test]
+    fn a_line_with_room_left_loses_nothing_at_its_end() {
+        let mut text = FixedText::<8>::new();
+        let _ = write!(text, "123");
+        text.end_line();
+        assert_eq!(text.as_bytes(), b"123\n");
     }
 }

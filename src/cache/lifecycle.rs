@@ -21,6 +21,7 @@ impl ThreadCache {
         self.open_direct();
         self.retained.reset();
         self.visits.wanted.set(false);
+        self.sampling.reset();
         let inbox = &self.inbox;
         inbox
             .generation

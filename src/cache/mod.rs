@@ -7,5 +7,6 @@ pub(crate) mod outbox;
 pub(crate) mod pool;
 mod quarantine;
 pub(crate) mod retained;
+mod sampling;
 pub(crate) mod thread_cache;
 mod visits;

@@ -16,6 +16,7 @@ use super::bin::{Bin, Room};
 use super::outbox::{Chain, Outbox};
 use super::quarantine::{self, Quarantine};
 use super::retained::Retained;
+use super::sampling::Sampling;
 use super::visits::Visits;
 use crate::base::address::Granule;
 use crate::base::chain_stack::ChainStack;
@@ -66,6 +67,7 @@ pub(crate) struct ThreadCache {
     pub(super) visits: Visits,
     /// In hardened mode, once a block was freed.
     pub(super) quarantine: Cell<Option<&'static Quarantine>>,
+    pub(super) sampling: Sampling,
     pub(super) inbox: Inbox,
 }
 

@@ -17,6 +17,7 @@
 use super::start;
 use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
+use crate::guard::sampled_slots;
 use crate::os::fault_signals;
 use crate::os::thread_slot::{Owner, ThreadSlot};
 use crate::os::wiped_word::WipedWord;
@@ -71,6 +72,7 @@ fn recover() {
     fault_signals::after_fork();
     source::reset_lock();
     purge::reset();
+    sampled_slots::after_fork();
     let own_caches = usize::from(own_cache.is_some());
     if pool::in_use() <= own_caches {
         return;

@@ -8,6 +8,8 @@ use crate::base::address::GRANULE_BYTES;
 use crate::cache::bin::{Bin, Room};
 use crate::cache::thread_cache::{self, ThreadCache};
 use crate::config;
+use crate::guard::sampled_report;
+use crate::guard::sampled_slots::{self, InRegion};
 use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
@@ -68,7 +70,7 @@ pub(crate) fn allocate_slow(bytes: usize) -> usize {
         return allocate_object(bytes, Contents::Any).0;
     };
     let word = slot.word();
-    if word & BUSY == 0 {
+    if word & BUSY == 0 && !config::samples_every_request() {
         slot.take(word);
         // SAFETY: a word that is not busy is a cache's address.
         let block = unsafe { ThreadCache::from_address(word) }.allocate_at_hand(class);
@@ -77,17 +79,26 @@ pub(crate) fn allocate_slow(bytes: usize) -> usize {
             return block.address();
         }
     }
-    allocate_class(class)
+    allocate_class(class, 16, bytes)
 }
 
+/// Allocates `bytes` at a multiple of `alignment`: a block of `class`, or a sampled one.
 #[inline(never)]
-fn allocate_class(class: SizeClass) -> usize {
-    let allocate = || with_cache(|cache| cache.allocate(class)).flatten();
-    let Some(block) = or_after_purge(allocate) else {
-        return 0;
+fn allocate_class(class: SizeClass, alignment: usize, bytes: usize) -> usize {
+    let allocate = || {
+        let block = with_cache(|cache| {
+            let sampled = cache
+                .sample()
+                .and_then(|random| sampled_slots::allocate(alignment, bytes, random));
+            sampled.or_else(|| {
+                let block = cache.allocate(class)?;
+                block.unmark();
+                Some(block.address())
+            })
+        });
+        block.flatten()
     };
-    block.unmark();
-    block.address()
+    or_after_purge(allocate).unwrap_or(0)
 }
 
 /// Allocates `bytes` in hardened mode, all zero.
@@ -192,7 +203,7 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
         };
     }
     if let Some(class) = SizeClass::holding_aligned(bytes, alignment) {
-        return allocate_class(class);
+        return allocate_class(class, alignment, bytes);
     }
     allocate_unclassed(alignment, bytes)
 }
@@ -334,14 +345,14 @@ fn free_hardened(address: usize, named: Named) {
 fn free_wherever(address: usize, named: Named) {
     let _kept = ErrnoKept::new();
     match look_up(address) {
-        Found::InUse(found) => free_found(&found, named),
-        Found::Inside { start, bytes } => report::inside_block("free", address, start, bytes),
-        Found::Free { bytes } => report::double_free("free", address, bytes),
+        Found::InUse(found) => free_found(address, &found, named),
+        Found::Inside { start, bytes } => report_inside("free", address, start, bytes),
+        Found::Free { bytes } => report_double("free", address, bytes),
         Found::NotOurs => foreign::free(address),
     }
 }
 
-fn free_found(found: &InUse, named: Named) {
+fn free_found(address: usize, found: &InUse, named: Named) {
     let place = found.place;
     match found.block {
         Some(block) if config::hardened() => {
@@ -356,6 +367,7 @@ fn free_found(found: &InUse, named: Named) {
         }
         None => {
             match place.span.kind() {
+                Kind::Sampled => return sampled_slots::free("free", address),
                 Kind::Medium => medium_object::free(place),
                 _ => large_object::free(place),
             }
@@ -387,7 +399,7 @@ pub(crate) fn free_checked(address: usize) -> FreeStatus {
     }
     match look_up(address) {
         Found::InUse(found) => {
-            free_found(&found, Named::NOTHING);
+            free_found(address, &found, Named::NOTHING);
             FreeStatus::Success
         }
         Found::Inside { .. } => FreeStatus::InsideBlock,
@@ -458,6 +470,15 @@ fn look_up(address: usize) -> Found {
                 Found::Free { bytes: 0 }
             }
         }
+        Kind::Sampled => match sampled_slots::look_up(address) {
+            InRegion::Start { bytes } => Found::InUse(InUse {
+                place,
+                block: None,
+                bytes,
+            }),
+            InRegion::Inside { start, bytes } => Found::Inside { start, bytes },
+            InRegion::Beside => Found::Free { bytes: 0 },
+        },
         Kind::Free | Kind::Cached => Found::Free { bytes: 0 },
         Kind::Released if large_object::is_released(address) => Found::Free { bytes: 0 },
         Kind::Released | Kind::None | Kind::Tail => Found::NotOurs,
@@ -480,6 +501,20 @@ fn small_usable_bytes(slab: Slab, block: Block) -> usize {
         asked.map_or(class_bytes, |asked| asked.bytes)
     } else {
         class_bytes
+    }
+}
+
+/// `door` was passed an address inside the block at `start`.
+fn report_inside(door: &str, address: usize, start: usize, bytes: usize) {
+    if !sampled_report::misuse_at(door, address) {
+        report::inside_block(door, address, start, bytes);
+    }
+}
+
+/// `door` was passed an address in free memory, in a block of a size class with `bytes`, or 0.
+fn report_double(door: &str, address: usize, bytes: usize) {
+    if !sampled_report::misuse_at(door, address) {
+        report::double_free(door, address, bytes);
     }
 }
 
@@ -525,8 +560,8 @@ pub(crate) fn usable_bytes(address: usize) -> usize {
     }
     match look_up(address) {
         Found::InUse(found) => return found.bytes,
-        Found::Inside { start, bytes } => report::inside_block(DOOR, address, start, bytes),
-        Found::Free { bytes } => report::double_free(DOOR, address, bytes),
+        Found::Inside { start, bytes } => report_inside(DOOR, address, start, bytes),
+        Found::Free { bytes } => report_double(DOOR, address, bytes),
         Found::NotOurs => return foreign::usable_bytes(address),
     }
     0
@@ -562,11 +597,11 @@ pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {
             foreign::Reallocated::Bootstrap(old_bytes) => copy_to_new(address, old_bytes, bytes),
         },
         Found::Inside { start, bytes } => {
-            report::inside_block(DOOR, address, start, bytes);
+            report_inside(DOOR, address, start, bytes);
             0
         }
         Found::Free { bytes } => {
-            report::double_free(DOOR, address, bytes);
+            report_double(DOOR, address, bytes);
             0
         }
     }
@@ -612,7 +647,7 @@ fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
 fn move_to_new(address: usize, found: &InUse, bytes: usize) -> usize {
     let new = copy_to_new(address, found.bytes, bytes);
     if new != 0 {
-        free_found(found, Named::NOTHING);
+        free_found(address, found, Named::NOTHING);
     }
     new
 }

@@ -58,7 +58,7 @@ fn with_first_cache<T>(
 
 /// Requests below these bytes take the fast path.
 fn fast_path_limit() -> usize {
-    if config::hardened() {
+    if config::hardened() || config::samples_every_request() {
         0
     } else {
         DIRECT_MAX_BYTES + 1

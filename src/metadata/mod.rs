@@ -5,7 +5,9 @@ pub(crate) mod data_segment;
 pub(crate) mod directory;
 pub(crate) mod span;
 
+use crate::base::address::round_up;
 use crate::os::mapping;
+use crate::os::process::page_bytes;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -16,6 +18,18 @@ pub(crate) fn map_table(bytes: usize) -> Option<usize> {
     MAPPED_BYTES.fetch_add(bytes, Ordering::Relaxed);
     mapping::name(address, bytes, c"glebe metadata");
     Some(address)
+}
+
+/// The same between guard pages; the address of the table.
+pub(crate) fn map_guarded_table(bytes: usize) -> Option<usize> {
+    let page = page_bytes();
+    let bytes = round_up(bytes, page)?;
+    let reserved = table_reserved(bytes + 2 * page)?;
+    if make_usable(reserved + page, bytes) {
+        return Some(reserved + page);
+    }
+    mapping::unmap(reserved, bytes + 2 * page);
+    None
 }
 
 /// Reserves address space for a table of `bytes` that is made usable piece by piece.

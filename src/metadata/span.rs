@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Cached = 6,
     /// Given back to the kernel: first granule of a large object, or below the old program break.
     Released = 7,
+    /// Of the region of sampled slots.
+    Sampled = 8,
 }
 
 /// `owner` of a slab that any thread may claim. A cache's address never is 1, and spans that are
@@ -217,6 +219,7 @@ impl Span {
             5 => Kind::Free,
             6 => Kind::Cached,
             7 => Kind::Released,
+            8 => Kind::Sampled,
             _ => Kind::None,
         }
     }

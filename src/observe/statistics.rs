@@ -6,6 +6,7 @@ use crate::base::fixed_text::FixedText;
 use crate::base::shared;
 use crate::cache::pool;
 use crate::config::{self, Statistics};
+use crate::guard::sampled_slots;
 use crate::large::large_object;
 use crate::metadata::{self, span, span::Kind};
 use crate::os::process::{self, KeptStandardError};
@@ -29,7 +30,7 @@ pub(crate) struct ClassCount {
 pub(crate) struct Snapshot {
     /// By class number.
     pub(crate) classes: [ClassCount; CLASSES],
-    /// Bytes of live blocks in slabs.
+    /// Bytes of live blocks in slabs, and of sampled ones.
     pub(crate) small_bytes: usize,
     /// Their number.
     pub(crate) small_blocks: usize,
@@ -56,6 +57,9 @@ impl Snapshot {
             large_bytes,
             large_blocks,
         };
+        let (sampled_bytes, sampled_blocks) = sampled_slots::live();
+        snapshot.small_bytes += sampled_bytes;
+        snapshot.small_blocks += sampled_blocks;
         chunk::for_each_span(|record| {
             if record.kind() == Kind::Slab {
                 snapshot.add_slab(record);
@@ -116,7 +120,7 @@ pub(crate) fn heap_bytes() -> usize {
 }
 
 /// The figures by the names that `glebe_statistics` gives them, in its order.
-pub(crate) fn figures() -> [(&'static str, usize); 15] {
+pub(crate) fn figures() -> [(&'static str, usize); 16] {
     let snapshot = Snapshot::take();
     [
         ("live_bytes", snapshot.live_bytes()),
@@ -137,6 +141,7 @@ pub(crate) fn figures() -> [(&'static str, usize); 15] {
         ("purge_calls", purge::purge_calls()),
         ("thread_caches", pool::in_use()),
         ("fork_generation", slab::generation() as usize),
+        ("sampled_blocks", sampled_slots::sampled_blocks()),
     ]
 }
 

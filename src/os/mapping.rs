@@ -64,6 +64,17 @@ pub(crate) fn make_usable(address: usize, bytes: usize) -> bool {
         .is_some_and(|at| unsafe { nix::sys::mman::mprotect(at, bytes, READ_WRITE) }.is_ok())
 }
 
+/// Makes a range inaccessible and gives its pages back: what [`make_usable`] did is undone. Where
+/// the kernel has no memory to split a mapping the range stays as it is, but for its contents.
+pub(crate) fn make_inaccessible(address: usize, bytes: usize) -> bool {
+    // SAFETY: callers own the range, and nothing in it is live.
+    let done = pointer(address).is_some_and(|at| unsafe {
+        nix::sys::mman::mprotect(at, bytes, ProtFlags::PROT_NONE).is_ok()
+    });
+    advise(address, bytes, MmapAdvise::MADV_DONTNEED);
+    done
+}
+
 /// Makes a range of ours read-only for good: sealed where the kernel seals (6.10), so that nobody
 /// makes it writable again.
 pub(crate) fn make_read_only(address: usize, bytes: usize) -> bool {

@@ -10,4 +10,5 @@ pub(crate) mod process;
 pub(crate) mod program_break;
 pub(crate) mod random;
 pub(crate) mod thread_slot;
+pub(crate) mod unwind;
 pub(crate) mod wiped_word;

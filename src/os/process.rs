@@ -33,6 +33,12 @@ pub(crate) fn now_ns() -> u64 {
     read_clock_ns(libc::CLOCK_MONOTONIC)
 }
 
+/// Nanoseconds that the calling thread has run on a processor; 0 where that cannot be read. A
+/// system call.
+pub(crate) fn thread_ns() -> u64 {
+    read_clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 fn read_clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
@@ -169,6 +175,12 @@ fn identity(fd: c_int) -> Option<(u64, u64)> {
 pub(crate) fn id() -> i32 {
     // SAFETY: getpid has no preconditions.
     unsafe { libc::getpid() }
+}
+
+/// The calling thread's identifier.
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: gettid has no preconditions.
+    unsafe { libc::gettid() }
 }
 
 /// Raises SIGABRT.
