@@ -107,6 +107,7 @@ typedef struct glebe_statistics {
     size_t thread_caches;      /* caches in use by threads now */
     size_t fork_generation;    /* multi-threaded forks this process descends from */
     size_t sampled_blocks;     /* blocks ever given a page between guard pages by GLEBE_SAMPLE */
+    size_t unguarded_objects;  /* objects that should have had guard pages and got none: see GLEBE_GUARD */
 } glebe_statistics;
 
 /* Fills `out` up to out->struct_size bytes. 0, or EINVAL for NULL or a

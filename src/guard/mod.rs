@@ -4,3 +4,5 @@ pub(crate) mod fault;
 pub(crate) mod sampled_report;
 pub(crate) mod sampled_slots;
 mod trace;
+pub(crate) mod guarded_object;
+mod quarantine;

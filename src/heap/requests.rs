@@ -10,6 +10,7 @@ use crate::cache::thread_cache::{self, ThreadCache};
 use crate::config;
 use crate::guard::sampled_report;
 use crate::guard::sampled_slots::{self, InRegion};
+use crate::guard::guarded_object;
 use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
@@ -146,6 +147,9 @@ fn allocate_object(bytes: usize, contents: Contents) -> (usize, bool) {
     if bytes > MAX_BYTES {
         return (0, false);
     }
+    if guarded_object::serves(bytes) {
+        return (allocate_guarded(16, bytes), true);
+    }
     // With a cache, so that a fork knows that this thread may be in the middle of something.
     let allocate = || {
         let object = with_cache(|cache| {
@@ -164,6 +168,21 @@ fn allocate_object(bytes: usize, contents: Contents) -> (usize, bool) {
         object.flatten()
     };
     or_after_purge(allocate).unwrap_or((0, false))
+}
+
+/// Allocates `bytes` of zeroes at a multiple of `alignment`, a power of two, between guard pages.
+pub(crate) fn allocate_guarded(alignment: usize, bytes: usize) -> usize {
+    if bytes > MAX_BYTES || alignment > MAX_BYTES {
+        return 0;
+    }
+    or_after_purge(|| {
+        with_cache(|cache| {
+            cache.watch();
+            guarded_object::allocate(bytes, alignment)
+        })
+        .flatten()
+    })
+    .unwrap_or(0)
 }
 
 /// Allocates `bytes` of zeroes.
@@ -210,6 +229,9 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
 
 /// Allocates an object at a multiple of `alignment`.
 fn allocate_unclassed(alignment: usize, bytes: usize) -> usize {
+    if guarded_object::serves(bytes) {
+        return allocate_guarded(alignment, bytes);
+    }
     if alignment <= GRANULE_BYTES {
         return allocate_object(bytes, Contents::Any).0;
     }
@@ -369,6 +391,7 @@ fn free_found(address: usize, found: &InUse, named: Named) {
             match place.span.kind() {
                 Kind::Sampled => return sampled_slots::free("free", address),
                 Kind::Medium => medium_object::free(place),
+                Kind::Guarded => guarded_object::free(place, "free"),
                 _ => large_object::free(place),
             }
             with_cache(ThreadCache::watch);
@@ -479,7 +502,21 @@ fn look_up(address: usize) -> Found {
             InRegion::Inside { start, bytes } => Found::Inside { start, bytes },
             InRegion::Beside => Found::Free { bytes: 0 },
         },
-        Kind::Free | Kind::Cached => Found::Free { bytes: 0 },
+        Kind::Guarded => {
+            let (start, bytes) = guarded_object::extent(place);
+            if address == start {
+                Found::InUse(InUse {
+                    place,
+                    block: None,
+                    bytes,
+                })
+            } else if address.wrapping_sub(start) < bytes {
+                Found::Inside { start, bytes }
+            } else {
+                Found::Free { bytes: 0 }
+            }
+        }
+        Kind::Free | Kind::Cached | Kind::GuardedFree => Found::Free { bytes: 0 },
         Kind::Released if large_object::is_released(address) => Found::Free { bytes: 0 },
         Kind::Released | Kind::None | Kind::Tail => Found::NotOurs,
     }
@@ -639,6 +676,10 @@ fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
                 return moved;
             }
         }
+        Kind::Guarded if bytes > SLAB_MAX_BYTES => {
+            return or_after_purge(|| with_cache(|_| guarded_object::resize(place, bytes)).flatten())
+                .unwrap_or(0);
+        }
         _ => {}
     }
     move_to_new(address, found, bytes)
@@ -683,6 +724,7 @@ pub(crate) fn purge(keep_bytes: usize) -> usize {
         orphans::release_empty(cache.address());
     });
     if keep_bytes == 0 {
+        guarded_object::release_all();
         idle_memory::give_back_all();
     } else {
         idle_memory::give_back_to(keep_bytes);

@@ -8,7 +8,7 @@ use super::fork;
 use crate::config::{self, Statistics};
 use crate::large::idle_memory;
 use crate::observe::statistics;
-use crate::os::process;
+use crate::os::{guard_pages, process};
 use crate::report;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +43,9 @@ fn read_options() {
         process::for_each_initial_variable(config::take_variable);
         if config::hardened() {
             config::harden();
+        }
+        if config::guard_by_mprotect() {
+            guard_pages::use_protection();
         }
     }
 }

@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     Released = 7,
     /// Of the region of sampled slots.
     Sampled = 8,
+    /// First granule of a guarded object: a mapping of its own, with guard pages.
+    Guarded = 9,
+    /// First granule of a guarded object that was freed, inaccessible throughout.
+    GuardedFree = 10,
 }
 
 /// `owner` of a slab that any thread may claim. A cache's address never is 1, and spans that are
@@ -63,22 +67,23 @@ pub(crate) const UNLISTED: u32 = u32::MAX;
 pub(crate) struct Span {
     /// Slab: address of the owner's thread cache, or [`UNOWNED`]. Else 0.
     pub(crate) owner: SharedUsize,
-    /// Slab: address of the first free block, or 0. Medium and large objects: usable bytes.
+    /// Slab: address of the first free block, or 0. Objects: usable bytes.
     pub(crate) free: AtomicUsize,
     /// Slab: blocks in use plus `bias`; the free that makes it 0 has something to look after.
     pub(crate) countdown: AtomicU32,
     /// Slab: ceil(2^32 / block size), for the check that an address is a block's start.
     pub(crate) divisor: AtomicU32,
     kind: AtomicU8,
-    /// Slab: the size class.
+    /// Slab: the size class. Guarded: log2 of the alignment asked for.
     pub(crate) class: AtomicU8,
-    /// Slab and medium: granules in the span, 1 to 64.
+    /// Slab and medium: granules in the span, 1 to 64. Guarded: how it is guarded.
     pub(crate) granules: AtomicU8,
     /// 1 while the granule's number stands in an orphan stack.
     pub(crate) queued: SharedU8,
-    /// Tail: granules back to the first. Large and cached: granules of the mapping.
+    /// Slab, in hardened mode: how its guard page is made. Tail: granules back to the first. Large, cached and guarded: granules of the mapping.
     pub(crate) distance: AtomicU32,
-    /// Slab: blocks that were ever linked into the free list; the rest is untouched.
+    /// Slab: blocks that were ever linked into the free list; the rest is untouched. Guarded: where
+    /// in the mapping the object starts, in units of 16 bytes.
     pub(crate) carved: AtomicU32,
     /// Slab: where in its owner's cache the bin of its class lies, in bytes.
     pub(crate) bin: AtomicU32,
@@ -167,7 +172,7 @@ pub(crate) fn place_of(address: usize) -> Option<Place> {
     }
 }
 
-/// As [`place_of`], and finds a large object from any address in it: by a search to the left for
+/// As [`place_of`], and finds a large or guarded object from any address in its mapping: by a search to the left for
 /// the nearest start, in steps of a table block where nothing is mapped.
 pub(crate) fn containing(address: usize) -> Option<Place> {
     let granule = Granule::of(address)?;
@@ -188,7 +193,9 @@ pub(crate) fn containing(address: usize) -> Option<Place> {
         };
         match span.kind() {
             Kind::None | Kind::Released => index = index.checked_sub(1)?,
-            Kind::Large | Kind::Cached => {
+            // A guarded object starts there, whose mapping began before.
+            Kind::Tail => index = index.checked_sub(span.distance.load(Ordering::Relaxed) as usize)?,
+            Kind::Large | Kind::Cached | Kind::Guarded | Kind::GuardedFree => {
                 #[expect(clippy::cast_possible_truncation, reason = "indices are 31 bits")]
                 let start = Granule(index as u32);
                 let granules = span.distance.load(Ordering::Relaxed);
@@ -220,6 +227,8 @@ impl Span {
             6 => Kind::Cached,
             7 => Kind::Released,
             8 => Kind::Sampled,
+            9 => Kind::Guarded,
+            10 => Kind::GuardedFree,
             _ => Kind::None,
         }
     }
@@ -237,6 +246,15 @@ impl Span {
         self.kind.store(kind as u8, Ordering::Release);
     }
 
+    /// Changes the purpose from `old` to `new`, and says whether it was `old`: of several threads,
+    /// one succeeds.
+    pub(crate) fn change_kind(&self, old: Kind, new: Kind) -> bool {
+        // As `kind` and `set_kind`, which these pair with too.
+        self.kind
+            .compare_exchange(old as u8, new as u8, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
     /// Slab: blocks in use, as its owner counts them.
     pub(crate) fn used(&self) -> u32 {
         self.countdown
@@ -252,7 +270,7 @@ impl Span {
             .store(used.wrapping_add(bias), Ordering::Relaxed);
     }
 
-    /// Medium and large: usable bytes.
+    /// Objects: usable bytes.
     pub(crate) fn object_bytes(&self) -> usize {
         self.free.load(Ordering::Relaxed)
     }

@@ -6,6 +6,7 @@ use crate::base::fixed_text::FixedText;
 use crate::base::shared;
 use crate::cache::pool;
 use crate::config::{self, Statistics};
+use crate::guard::guarded_object;
 use crate::guard::sampled_slots;
 use crate::large::large_object;
 use crate::metadata::{self, span, span::Kind};
@@ -38,7 +39,7 @@ pub(crate) struct Snapshot {
     pub(crate) medium_bytes: usize,
     /// Their number.
     pub(crate) medium_blocks: usize,
-    /// Bytes of large objects.
+    /// Bytes of large and guarded objects.
     pub(crate) large_bytes: usize,
     /// Their number.
     pub(crate) large_blocks: usize,
@@ -48,14 +49,15 @@ impl Snapshot {
     /// Walks all spans.
     pub(crate) fn take() -> Snapshot {
         let (large_bytes, large_blocks) = large_object::live();
+        let (guarded_bytes, guarded_blocks) = guarded_object::live();
         let mut snapshot = Snapshot {
             classes: [ClassCount::default(); CLASSES],
             small_bytes: 0,
             small_blocks: 0,
             medium_bytes: 0,
             medium_blocks: 0,
-            large_bytes,
-            large_blocks,
+            large_bytes: large_bytes + guarded_bytes,
+            large_blocks: large_blocks + guarded_blocks,
         };
         let (sampled_bytes, sampled_blocks) = sampled_slots::live();
         snapshot.small_bytes += sampled_bytes;
@@ -120,7 +122,7 @@ pub(crate) fn heap_bytes() -> usize {
 }
 
 /// The figures by the names that `glebe_statistics` gives them, in its order.
-pub(crate) fn figures() -> [(&'static str, usize); 16] {
+pub(crate) fn figures() -> [(&'static str, usize); 17] {
     let snapshot = Snapshot::take();
     [
         ("live_bytes", snapshot.live_bytes()),
@@ -142,6 +144,7 @@ pub(crate) fn figures() -> [(&'static str, usize); 16] {
         ("thread_caches", pool::in_use()),
         ("fork_generation", slab::generation() as usize),
         ("sampled_blocks", sampled_slots::sampled_blocks()),
+        ("unguarded_objects", guarded_object::unguarded_objects()),
     ]
 }
 

@@ -90,6 +90,29 @@ pub(crate) fn make_read_only(address: usize, bytes: usize) -> bool {
     done
 }
 
+/// What a program may do with pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Protection {
+    /// Nothing.
+    None,
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+}
+
+/// Sets what may be done with a range of ours, which keeps its contents.
+pub(crate) fn protect(address: usize, bytes: usize, protection: Protection) -> bool {
+    let flags = match protection {
+        Protection::None => ProtFlags::PROT_NONE,
+        Protection::Read => ProtFlags::PROT_READ,
+        Protection::ReadWrite => READ_WRITE,
+    };
+    // SAFETY: callers own the range, or act for who does.
+    pointer(address)
+        .is_some_and(|at| unsafe { nix::sys::mman::mprotect(at, bytes, flags) }.is_ok())
+}
+
 /// Maps `bytes` of zeroes at a multiple of `alignment` (a power of two).
 pub(crate) fn map_aligned(bytes: usize, alignment: usize) -> Option<usize> {
     let first = map(bytes)?;

@@ -113,6 +113,25 @@ pub(crate) fn append_to_file(path: &CStr, text: &[u8]) -> bool {
     written == text.len().cast_signed()
 }
 
+/// The whole number that the file `path` begins with; `None` where it cannot be read or has none.
+pub(crate) fn read_number(path: &CStr) -> Option<usize> {
+    let _kept = ErrnoKept::new();
+    let mut text = [0u8; 32];
+    // SAFETY: `path` ends in NUL.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: `text` is writable for its length and `fd` is ours.
+    let read = unsafe { libc::read(fd, text.as_mut_ptr().cast(), text.len()) };
+    // SAFETY: `fd` is ours.
+    unsafe { libc::close(fd) };
+    let digits = text.get(..usize::try_from(read).ok()?)?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit());
+    let digits = digits.get(..end.unwrap_or(digits.len()))?;
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// Standard error as it was at some moment, kept open under a high number of its own: programs
 /// that close theirs before they exit (coreutils do) are heard out all the same.
 pub(crate) struct KeptStandardError {

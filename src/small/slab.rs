@@ -81,7 +81,8 @@ impl Slab {
         if config::hardened() {
             // No block starts anywhere, as far as the fast paths can tell.
             span.divisor.store(0, Ordering::Relaxed);
-            guard_pages::install(new.start.address() + bytes - page_bytes(), page_bytes());
+            let guard = guard_pages::install(new.start.address() + bytes - page_bytes(), page_bytes());
+            span.distance.store(guard.map_or(0, |method| method as u32), Ordering::Relaxed);
         } else {
             span.divisor.store(class.divisor(), Ordering::Relaxed);
         }
@@ -105,10 +106,23 @@ impl Slab {
     pub(crate) fn release(self) {
         debug_assert_eq!(self.span.used(), 0, "a slab in use is not released");
         if config::hardened() {
-            let end = self.start.address() + self.class().slab_granules() as usize * GRANULE_BYTES;
-            guard_pages::remove(end - page_bytes(), page_bytes());
+            self.remove_guard();
         }
         page_heap::free(self.start, self.span);
+    }
+
+    /// The page of it that is its guard in hardened mode.
+    pub(crate) fn guard_page(self) -> usize {
+        let bytes = self.class().slab_granules() as usize * GRANULE_BYTES;
+        self.start.address() + bytes - page_bytes()
+    }
+
+    fn remove_guard(self) {
+        let method = guard_pages::Method::from_number(self.span.distance.load(Ordering::Relaxed));
+        if let Some(method) = method {
+            guard_pages::remove(method, self.guard_page(), page_bytes());
+            guard_pages::forget(method);
+        }
     }
 
     /// Blocks that it has when all are carved: in hardened mode without those that lie in its last
