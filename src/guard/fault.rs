@@ -2,7 +2,7 @@
 //!
 //! All of it runs in a signal handler, maybe on a small stack.
 
-use super::sampled_report;
+use super::{guarded_fault, metadata_fault, sampled_report, slab_fault};
 use crate::os::fault_signals::Fault;
 use crate::os::process;
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -15,10 +15,24 @@ struct Owner {
     report: fn(&Fault) -> bool,
 }
 
-static OWNERS: [Owner; 1] = [Owner {
-    owns: sampled_report::owns,
-    report: sampled_report::fault,
-}];
+static OWNERS: [Owner; 4] = [
+    Owner {
+        owns: sampled_report::owns,
+        report: sampled_report::fault,
+    },
+    Owner {
+        owns: slab_fault::owns,
+        report: slab_fault::report,
+    },
+    Owner {
+        owns: guarded_fault::owns,
+        report: guarded_fault::report,
+    },
+    Owner {
+        owns: metadata_fault::owns,
+        report: metadata_fault::report,
+    },
+];
 
 /// The thread that reports; 0 for none.
 static REPORTER: AtomicI32 = AtomicI32::new(0);

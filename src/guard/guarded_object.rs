@@ -17,6 +17,7 @@
 //! The record of the mapping's first granule describes the object; where that starts in another
 //! granule, the record there is a tail.
 
+use super::guarded_shape::{LEAST_ALIGNMENT, Shape, length_class, page_down, page_up};
 use super::quarantine::{self, Freed};
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
 use crate::base::shared::SharedUsize;
@@ -31,8 +32,6 @@ use crate::report::{self, ReportedBlock};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Every object is aligned to this, bytes.
-const LEAST_ALIGNMENT: usize = 16;
 /// What the rest of an object's first and last page holds: no byte that programs write by mistake
 /// is likelier than a zero.
 const PATTERN: u8 = 0xa5;
@@ -46,7 +45,7 @@ const PROTECTED_BY_PROGRAM: u8 = 0x80;
 static LIVE_BYTES: SharedUsize = SharedUsize::new(0);
 static LIVE_OBJECTS: SharedUsize = SharedUsize::new(0);
 static UNGUARDED_OBJECTS: SharedUsize = SharedUsize::new(0);
-/// Between these addresses all guarded objects ever were: a fault elsewhere needs no search.
+/// Between these addresses all guarded objects ever were.
 static LOWEST: AtomicUsize = AtomicUsize::new(usize::MAX);
 static HIGHEST: AtomicUsize = AtomicUsize::new(0);
 
@@ -68,27 +67,18 @@ pub(crate) fn serves(bytes: usize) -> bool {
     config::hardened() || bytes > MEDIUM_MAX_BYTES && config::guard_large()
 }
 
-fn page_up(address: usize) -> usize {
-    // Callers' addresses lie below the end of the address space.
-    round_up(address, page_bytes()).unwrap_or(address)
-}
-
-fn page_down(address: usize) -> usize {
-    address & !(page_bytes() - 1)
-}
-
 /// An object and its mapping; addresses.
 #[derive(Clone, Copy)]
-struct Object {
-    place: Place,
-    mapping: Freed,
-    start: usize,
-    bytes: usize,
+pub(super) struct Object {
+    pub(super) place: Place,
+    pub(super) mapping: Freed,
+    pub(super) start: usize,
+    pub(super) bytes: usize,
 }
 
 impl Object {
     /// That of a record of kind `Guarded` or `GuardedFree`.
-    fn of(place: Place) -> Object {
+    pub(super) fn of(place: Place) -> Object {
         let offset = place.span.carved.load(Ordering::Relaxed) as usize * LEAST_ALIGNMENT;
         Object {
             place,
@@ -101,25 +91,25 @@ impl Object {
         }
     }
 
-    fn end(&self) -> usize {
+    pub(super) fn end(&self) -> usize {
         self.start + self.bytes
     }
 
     /// Where the accessible pages begin.
-    fn pages(&self) -> usize {
+    pub(super) fn pages(&self) -> usize {
         page_down(self.start)
     }
 
     /// Where they end.
-    fn pages_end(&self) -> usize {
+    pub(super) fn pages_end(&self) -> usize {
         page_up(self.end())
     }
 
-    fn mapping_end(&self) -> usize {
+    pub(super) fn mapping_end(&self) -> usize {
         self.mapping.start.address() + self.mapping.bytes()
     }
 
-    fn method(&self) -> Option<Method> {
+    pub(super) fn method(&self) -> Option<Method> {
         match self.place.span.granules.load(Ordering::Relaxed) & !PROTECTED_BY_PROGRAM {
             1 => Some(Method::Advice),
             2 => Some(Method::Protection),
@@ -149,11 +139,7 @@ impl Object {
             unsafe { core::slice::from_raw_parts(address as *const u8, bytes) }
         });
         if let Some(index) = behind.iter().position(|&byte| byte != PATTERN) {
-            self.report(
-                "write past the end of a block",
-                self.end() + index,
-                door,
-            );
+            self.report("write past the end of a block", self.end() + index, door);
         } else if let Some(index) = before.iter().rposition(|&byte| byte != PATTERN) {
             self.report(
                 "write before the start of a block",
@@ -227,55 +213,6 @@ fn forget_guards(method: Method) {
 
 // ---- allocate ------------------------------------------------------------------------------------
 
-/// What to map for an object.
-struct Shape {
-    bytes: usize,
-    alignment: usize,
-    /// Bytes that shall find room where the object stands.
-    room: usize,
-    granules: u32,
-    /// Length of the guard behind the room, bytes.
-    rear: usize,
-}
-
-impl Shape {
-    fn of(bytes: usize, alignment: usize, room: usize) -> Option<Shape> {
-        let page = page_bytes();
-        let alignment = alignment.max(LEAST_ALIGNMENT);
-        let needed = round_up(room, page)?
-            .checked_add(alignment.max(page) - page)?
-            .checked_add(2 * page)?;
-        let granules = length_class(round_up(needed, GRANULE_BYTES)? >> GRANULE_SHIFT);
-        let length = granules.checked_mul(GRANULE_BYTES)?;
-        // What the length has to spare widens both guards.
-        let spare = (length - needed) / 2;
-        Some(Shape {
-            bytes,
-            alignment,
-            room,
-            granules: u32::try_from(granules).ok()?,
-            rear: page + page_down(spare),
-        })
-    }
-
-    /// Where the object starts in a mapping.
-    fn start(&self, mapping: Freed) -> usize {
-        let first = mapping.start.address();
-        if self.room > self.bytes {
-            let lowest = first + page_bytes();
-            return round_up(lowest, self.alignment).unwrap_or(lowest);
-        }
-        (first + mapping.bytes() - self.rear - self.bytes) & !(self.alignment - 1)
-    }
-}
-
-/// The length, in granules, of mappings for `granules`: eight steps a doubling, so that lengths
-/// recur.
-fn length_class(granules: usize) -> usize {
-    let step = 1 << granules.max(8).ilog2().saturating_sub(3);
-    granules.next_multiple_of(step)
-}
-
 /// Allocates `bytes` at a multiple of `alignment` (a power of two), all zero; `None` out of memory.
 pub(crate) fn allocate(bytes: usize, alignment: usize) -> Option<usize> {
     issue(&Shape::of(bytes, alignment, bytes)?)
@@ -295,7 +232,13 @@ fn count_live(bytes: isize, objects: isize) {
 }
 
 /// Writes the record of an object but for its kind; `None` out of memory.
-fn register(mapping: Freed, start: usize, bytes: usize, alignment: usize, how: u8) -> Option<Object> {
+fn register(
+    mapping: Freed,
+    start: usize,
+    bytes: usize,
+    alignment: usize,
+    how: u8,
+) -> Option<Object> {
     let span = span::ensure_record(mapping.start)?;
     let offset = (start - mapping.start.address()) / LEAST_ALIGNMENT;
     span.carved
@@ -304,8 +247,7 @@ fn register(mapping: Freed, start: usize, bytes: usize, alignment: usize, how: u
     span.free.store(bytes, Ordering::Relaxed);
     span.distance.store(mapping.granules, Ordering::Relaxed);
     #[expect(clippy::cast_possible_truncation, reason = "at most 63")]
-    span.class
-        .store(alignment.ilog2() as u8, Ordering::Relaxed);
+    span.class.store(alignment.ilog2() as u8, Ordering::Relaxed);
     span.granules.store(how, Ordering::Relaxed);
     let object = Object::of(Place {
         start: mapping.start,
@@ -314,6 +256,14 @@ fn register(mapping: Freed, start: usize, bytes: usize, alignment: usize, how: u
     object.set_tail(Kind::Tail)?;
     widen_bounds(mapping.start.address(), object.mapping_end());
     Some(object)
+}
+
+/// Between which addresses all guarded objects ever were: a fault elsewhere needs no search.
+pub(super) fn bounds() -> (usize, usize) {
+    (
+        LOWEST.load(Ordering::Relaxed),
+        HIGHEST.load(Ordering::Relaxed),
+    )
 }
 
 fn widen_bounds(start: usize, end: usize) {
@@ -434,9 +384,9 @@ pub(crate) fn free(place: Place, door: &str) {
     count_live(-object.bytes.cast_signed(), -1);
     let pages = (object.pages(), object.pages_end() - object.pages());
     let guarded = accessible
-        && object.method().is_some_and(|method| {
-            pages.1 == 0 || guard_pages::extend(method, pages.0, pages.1)
-        });
+        && object
+            .method()
+            .is_some_and(|method| pages.1 == 0 || guard_pages::extend(method, pages.0, pages.1));
     if guarded {
         quarantine::put(object.mapping, release);
     } else {
@@ -554,7 +504,9 @@ fn relocate(object: &Object, bytes: usize) -> Option<usize> {
     let offset = object.start - old.start.address();
     let granules = |room: usize| {
         let length = offset.checked_add(room)?.checked_add(2 * page_bytes())?;
-        Some(length_class(round_up(length, GRANULE_BYTES)? >> GRANULE_SHIFT))
+        Some(length_class(
+            round_up(length, GRANULE_BYTES)? >> GRANULE_SHIFT,
+        ))
     };
     let alignment = 1 << span.class.load(Ordering::Relaxed);
     // Off the books first: once its range is unmapped, another thread's mapping may get it.
@@ -621,68 +573,4 @@ pub(crate) fn protect(
     } else {
         Err(process::errno())
     }
-}
-
-// ---- faults --------------------------------------------------------------------------------------
-
-/// The object to which an access that faulted at `address` belongs: of two neighbours the nearer.
-fn nearest(address: usize) -> Option<Object> {
-    if address.wrapping_add(GRANULE_BYTES) < LOWEST.load(Ordering::Relaxed)
-        || address >= HIGHEST.load(Ordering::Relaxed).saturating_add(GRANULE_BYTES)
-    {
-        return None;
-    }
-    let at = |address: usize| {
-        let place = span::containing(address)?;
-        matches!(place.span.kind(), Kind::Guarded | Kind::GuardedFree).then(|| Object::of(place))
-    };
-    let here = at(address);
-    // Behind a mapping's end an access is still most likely one past the end of its object.
-    let before = match here {
-        Some(object) => at(object.mapping.start.address() - 1),
-        None if mapping::is_mapped(page_down(address), page_bytes()) => None,
-        None => at(address - GRANULE_BYTES),
-    };
-    let distance = |object: &Object| {
-        object
-            .start
-            .saturating_sub(address)
-            .max((address + 1).saturating_sub(object.end()))
-    };
-    here.into_iter().chain(before).min_by_key(distance)
-}
-
-/// Whether a fault at `address` is one of a guarded object's guards, or of a freed object.
-pub(crate) fn owns(address: usize) -> bool {
-    nearest(address).is_some_and(|object| {
-        object.place.span.kind() == Kind::GuardedFree
-            || !(object.pages()..object.pages_end()).contains(&address)
-    })
-}
-
-/// What happened at `address`, of which [`owns`] holds: the words of a report, and the block.
-pub(crate) fn fault_kind(address: usize, is_write: bool) -> Option<(&'static str, ReportedBlock)> {
-    let object = nearest(address)?;
-    let block = ReportedBlock {
-        start: object.start,
-        bytes: object.bytes,
-    };
-    let kind = match (object.place.span.kind(), is_write) {
-        (Kind::GuardedFree, true) => "write after free",
-        (Kind::GuardedFree, false) => "read after free",
-        (_, true) if address < object.start => "write before the start of a block",
-        (_, false) if address < object.start => "read before the start of a block",
-        (_, true) => "write past the end of a block",
-        (_, false) => "read past the end of a block",
-    };
-    Some((kind, block))
-}
-
-/// Makes the page of such an address accessible, for a program that shall go on after a report.
-pub(crate) fn open_page(address: usize) -> bool {
-    let page = page_down(address);
-    nearest(address)
-        .filter(|object| (object.mapping.start.address()..object.mapping_end()).contains(&page))
-        .and_then(|object| object.method())
-        .is_some_and(|method| guard_pages::remove(method, page, page_bytes()))
 }

@@ -6,6 +6,7 @@
 use super::thread::with_cache;
 use crate::base::address::GRANULE_BYTES;
 use crate::cache::thread_cache::ThreadCache;
+use crate::guard::sampled_slots;
 use crate::metadata::span;
 use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::{BUSY, ThreadSlot};
@@ -42,11 +43,16 @@ impl Named {
         alignment: 0,
     };
 
+    /// Reports another size than the `bytes` that were asked for the block at `address`.
+    pub(super) fn check_bytes(self, address: usize, bytes: usize) {
+        if self.bytes != Named::NO_BYTES && self.bytes != bytes {
+            report::wrong_size(address, bytes, self.bytes);
+        }
+    }
+
     /// Reports what does not fit what was `asked` for the block at `address`.
     pub(super) fn check(self, address: usize, asked: Asked) {
-        if self.bytes != Named::NO_BYTES && self.bytes != asked.bytes {
-            report::wrong_size(address, asked.bytes, self.bytes);
-        }
+        self.check_bytes(address, asked.bytes);
         // Every block is aligned to 16: asking for that or less is asking for nothing.
         if self.alignment != 0 && self.alignment.max(16) != asked.alignment.max(16) {
             report::wrong_alignment(address, asked.alignment, self.alignment);
@@ -85,10 +91,25 @@ pub(super) fn allocate_at_hand(class: SizeClass, asked: Asked) -> Option<usize> 
     issue(block?, class, asked)
 }
 
-/// Allocates a block of `class` for what is `asked` from its slabs, all zero; `None` out of memory.
+/// What a request is served by.
+enum Served {
+    Sampled(usize),
+    Block(Block),
+}
+
+/// Allocates a block of `class` for what is `asked` from its slabs, or a sampled one, all zero;
+/// `None` out of memory.
 pub(super) fn allocate(class: SizeClass, asked: Asked) -> Option<usize> {
     loop {
-        let block = with_cache(|cache| cache.allocate(class)).flatten()?;
+        let sample = |random| sampled_slots::allocate(asked.alignment.max(16), asked.bytes, random);
+        let served = with_cache(|cache| match cache.sample().and_then(sample) {
+            Some(address) => Some(Served::Sampled(address)),
+            None => cache.allocate(class).map(Served::Block),
+        });
+        let block = match served.flatten()? {
+            Served::Sampled(address) => return Some(address),
+            Served::Block(block) => block,
+        };
         block.set_plain_link(0);
         if let Some(address) = issue(block, class, asked) {
             return Some(address);

@@ -8,9 +8,9 @@ use crate::base::address::GRANULE_BYTES;
 use crate::cache::bin::{Bin, Room};
 use crate::cache::thread_cache::{self, ThreadCache};
 use crate::config;
+use crate::guard::guarded_object;
 use crate::guard::sampled_report;
 use crate::guard::sampled_slots::{self, InRegion};
-use crate::guard::guarded_object;
 use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::large::{idle_memory, large_object};
@@ -389,9 +389,16 @@ fn free_found(address: usize, found: &InUse, named: Named) {
         }
         None => {
             match place.span.kind() {
-                Kind::Sampled => return sampled_slots::free("free", address),
+                Kind::Sampled => {
+                    named.check_bytes(address, found.bytes);
+                    return sampled_slots::free("free", address);
+                }
                 Kind::Medium => medium_object::free(place),
-                Kind::Guarded => guarded_object::free(place, "free"),
+                Kind::Guarded => {
+                    let (bytes, alignment) = guarded_object::asked(place);
+                    named.check(address, Asked { bytes, alignment });
+                    guarded_object::free(place, "free");
+                }
                 _ => large_object::free(place),
             }
             with_cache(ThreadCache::watch);
@@ -677,8 +684,10 @@ fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
             }
         }
         Kind::Guarded if bytes > SLAB_MAX_BYTES => {
-            return or_after_purge(|| with_cache(|_| guarded_object::resize(place, bytes)).flatten())
-                .unwrap_or(0);
+            return or_after_purge(|| {
+                with_cache(|_| guarded_object::resize(place, bytes)).flatten()
+            })
+            .unwrap_or(0);
         }
         _ => {}
     }

@@ -6,9 +6,10 @@
 
 use super::fork;
 use crate::config::{self, Statistics};
+use crate::guard::fault;
 use crate::large::idle_memory;
 use crate::observe::statistics;
-use crate::os::{guard_pages, process};
+use crate::os::{fault_signals, guard_pages, process};
 use crate::report;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +54,9 @@ fn read_options() {
 /// The second step.
 pub(crate) fn after_libc() {
     read_options();
+    if config::guard_large() {
+        fault_signals::watch(fault::is_ours);
+    }
     fork::register();
     if config::statistics() != Statistics::Off {
         statistics::prepare();

@@ -1,8 +1,7 @@
 //! A two-level array of records that never move, valid when all zero: the root is a static, its
 //! blocks are mapped when a record in them is first wanted and touched page by page.
 
-use super::map_table;
-use crate::os::mapping;
+use super::{map_table, unmap_table};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// A record that is valid when all its bytes are zero, and shared between threads.
@@ -55,7 +54,7 @@ impl<T: ZeroIsValid, const BLOCKS: usize, const PER_BLOCK: usize> Directory<T, B
             Ordering::Relaxed,
         );
         if lost.is_err() {
-            mapping::unmap(address, bytes);
+            unmap_table(address, bytes);
         }
         self.get(index)
     }

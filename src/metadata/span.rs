@@ -194,7 +194,9 @@ pub(crate) fn containing(address: usize) -> Option<Place> {
         match span.kind() {
             Kind::None | Kind::Released => index = index.checked_sub(1)?,
             // A guarded object starts there, whose mapping began before.
-            Kind::Tail => index = index.checked_sub(span.distance.load(Ordering::Relaxed) as usize)?,
+            Kind::Tail => {
+                index = index.checked_sub(span.distance.load(Ordering::Relaxed) as usize)?
+            }
             Kind::Large | Kind::Cached | Kind::Guarded | Kind::GuardedFree => {
                 #[expect(clippy::cast_possible_truncation, reason = "indices are 31 bits")]
                 let start = Granule(index as u32);

@@ -109,8 +109,7 @@ pub(crate) fn protect(address: usize, bytes: usize, protection: Protection) -> b
         Protection::ReadWrite => READ_WRITE,
     };
     // SAFETY: callers own the range, or act for who does.
-    pointer(address)
-        .is_some_and(|at| unsafe { nix::sys::mman::mprotect(at, bytes, flags) }.is_ok())
+    pointer(address).is_some_and(|at| unsafe { nix::sys::mman::mprotect(at, bytes, flags) }.is_ok())
 }
 
 /// Maps `bytes` of zeroes at a multiple of `alignment` (a power of two).

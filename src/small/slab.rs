@@ -81,8 +81,10 @@ impl Slab {
         if config::hardened() {
             // No block starts anywhere, as far as the fast paths can tell.
             span.divisor.store(0, Ordering::Relaxed);
-            let guard = guard_pages::install(new.start.address() + bytes - page_bytes(), page_bytes());
-            span.distance.store(guard.map_or(0, |method| method as u32), Ordering::Relaxed);
+            let guard =
+                guard_pages::install(new.start.address() + bytes - page_bytes(), page_bytes());
+            span.distance
+                .store(guard.map_or(0, |method| method as u32), Ordering::Relaxed);
         } else {
             span.divisor.store(class.divisor(), Ordering::Relaxed);
         }
@@ -117,11 +119,13 @@ impl Slab {
         self.start.address() + bytes - page_bytes()
     }
 
-    fn remove_guard(self) {
+    /// Removes its guard page.
+    pub(crate) fn remove_guard(self) {
         let method = guard_pages::Method::from_number(self.span.distance.load(Ordering::Relaxed));
         if let Some(method) = method {
             guard_pages::remove(method, self.guard_page(), page_bytes());
             guard_pages::forget(method);
+            self.span.distance.store(0, Ordering::Relaxed);
         }
     }
 
