@@ -15,8 +15,7 @@ mod misuse;
 use allocators::{Allocator, Kind};
 use misuse::{Ending, Mode, Program};
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 /// A column of the table.
@@ -77,20 +76,16 @@ fn main() {
 
 /// glebe's modes first.
 fn columns() -> Vec<Column> {
-    let mut further: Vec<(String, PathBuf)> = std::env::args()
-        .filter_map(|argument| {
-            argument
-                .split_once('=')
-                .map(|(n, l)| (n.to_owned(), l.into()))
-        })
+    let mut further: Vec<Allocator> = std::env::args()
+        .filter_map(|argument| Allocator::of_word(&argument))
         .collect();
-    match scudo() {
-        _ if further.iter().any(|it| it.0 == "scudo") => {}
-        Some(library) => further.push(("scudo".to_owned(), library)),
+    match allocators::scudo() {
+        _ if further.iter().any(|it| it.name == "scudo") => {}
+        Some(library) => further.push(Allocator::named("scudo", library)),
         None => eprintln!("SKIPPED: scudo: not here (apt-get install libclang-rt-19-dev)"),
     }
     let mut columns = Vec::new();
-    let (glebe, others): (Vec<_>, Vec<_>) = allocators::found(&further)
+    let (glebe, others): (Vec<_>, Vec<_>) = allocators::found(further)
         .into_iter()
         .filter(|it| it.is_loaded() || skipped(it))
         .partition(|it| it.kind == Kind::Glebe);
@@ -112,21 +107,6 @@ fn columns() -> Vec<Column> {
 fn skipped(allocator: &Allocator) -> bool {
     eprintln!("SKIPPED: {}: the loader refuses it", allocator.name);
     false
-}
-
-/// The library of the newest clang that is here.
-fn scudo() -> Option<PathBuf> {
-    let entries = |folder: &Path| {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|it| it.path()).collect::<Vec<_>>()
-    };
-    let name = "linux/libclang_rt.scudo_standalone-x86_64.so";
-    let clangs = entries(Path::new("/usr/lib"))
-        .into_iter()
-        .filter(|it| it.to_string_lossy().starts_with("/usr/lib/llvm-"))
-        .flat_map(|it| entries(&it.join("lib/clang")))
-        .map(|it| it.join("lib").join(name));
-    clangs.filter(|it| it.exists()).max()
 }
 
 fn print(programs: &[Program], columns: &[Column], rows: &BTreeMap<&String, Vec<Ending>>) {

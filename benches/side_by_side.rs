@@ -4,8 +4,12 @@
 //! in an order of its own, so that a noisy moment hits all alike. Allocators run at their
 //! defaults in a clean environment; results must be those under glibc.
 
+#[path = "side_by_side/aligned.rs"]
+mod aligned;
 #[path = "side_by_side/allocators.rs"]
 mod allocators;
+#[path = "side_by_side/bars.rs"]
+mod bars;
 #[path = "side_by_side/chart.rs"]
 mod chart;
 #[path = "side_by_side/figures.rs"]
@@ -18,6 +22,8 @@ mod markdown;
 mod programs;
 #[path = "side_by_side/report.rs"]
 mod report;
+#[path = "side_by_side/rounds.rs"]
+mod rounds;
 #[path = "side_by_side/rows.rs"]
 mod rows;
 #[path = "side_by_side/run.rs"]
@@ -26,11 +32,12 @@ mod run;
 mod verdict;
 
 use allocators::{Allocator, Kind, repository};
-use figures::{Measure, Measured, Outcome, Table};
+use figures::{Measure, Table};
 use report::{Machine, Report};
-use rows::{Group, ROWS, Row, Time};
-use run::{Job, Stage, source};
+use rows::{Group, ROWS, Row};
+use run::{Job, Stage};
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -38,7 +45,8 @@ use std::time::Instant;
 const USAGE: &str = "\
 cargo bench --bench side_by_side -- [OPTION | NAME=LIBRARY]...
   NAME=LIBRARY      one more allocator; `glebe` replaces the one that would be built, and names
-                    that begin with glebe are shown but are no peers
+                    that begin with glebe are shown but are no peers; with ,VARIABLE=VALUE...
+                    behind it, in that environment
   --quick           some of the rows, with less work, in one round
   --rounds N        instead of 3
   --rows PATTERN    only rows with this in their name; may be repeated
@@ -54,7 +62,7 @@ struct Options {
     patterns: Vec<String>,
     only: Vec<String>,
     output: Option<PathBuf>,
-    further: Vec<(String, PathBuf)>,
+    further: Vec<Allocator>,
 }
 
 impl Options {
@@ -71,11 +79,7 @@ impl Options {
                     .only
                     .extend(words.next()?.split(',').map(str::to_owned)),
                 "--output" => options.output = Some(words.next()?.into()),
-                _ => {
-                    let (name, library) = word.split_once('=')?;
-                    let library = fs::canonicalize(library).ok()?;
-                    options.further.push((name.to_owned(), library));
-                }
+                _ => options.further.push(Allocator::of_word(&word)?),
             }
         }
         Some(options)
@@ -93,23 +97,6 @@ impl Options {
 
     /// The row as it can run here; None, said loudly, where it cannot.
     fn job(&self, row: &'static Row) -> Option<Job> {
-        let program = if row.group.is_installed() {
-            let program = programs::installed(row.program);
-            if program.is_none() {
-                eprintln!("SKIPPED: {}: no {} here", row.name, row.program);
-            }
-            program?
-        } else {
-            // Found in the folder that everything runs in.
-            PathBuf::from("./").join(row.program)
-        };
-        if available_mib() < row.needs_mib {
-            eprintln!(
-                "SKIPPED: {}: needs {} MiB of memory",
-                row.name, row.needs_mib
-            );
-            return None;
-        }
         let rounds = self.rounds.unwrap_or(if self.quick { 1 } else { 3 });
         let runs_per_round = match row.group {
             Group::StartUp if self.quick => 30,
@@ -118,7 +105,7 @@ impl Options {
         };
         Some(Job {
             row,
-            program,
+            program: rounds::program(row)?,
             scale: if self.quick {
                 row.quick_scale
             } else {
@@ -129,26 +116,18 @@ impl Options {
     }
 }
 
-/// What may be taken without swapping.
-fn available_mib() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|it| it.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|it| it.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.map_or(0, |it| it / 1024)
-}
-
 fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--bench") {
         println!("side_by_side: measures only as `cargo bench --bench side_by_side`");
         return ExitCode::SUCCESS;
     }
-    let Some(options) = Options::read(std::env::args().skip(1)) else {
+    let Some(mut options) = Options::read(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     let rows = ROWS.iter().filter(|row| options.wants(row));
     let jobs: Vec<Job> = rows.filter_map(|row| options.job(row)).collect();
-    let mut allocators = allocators::found(&options.further);
+    let mut allocators = allocators::found(mem::take(&mut options.further));
     allocators.retain(|it| options.wants_allocator(it));
     if options.list {
         for job in &jobs {
@@ -165,11 +144,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
 
-    let mut workloads: Vec<&str> = jobs.iter().map(|it| it.row.program).collect();
-    workloads.retain(|it| source(it).exists());
-    workloads.sort_unstable();
-    workloads.dedup();
-    let stage = Stage::set_up(&workloads);
+    let stage = Stage::set_up(&jobs);
     for allocator in allocators.extract_if(.., |it| !it.is_loaded()) {
         eprintln!("SKIPPED: {}: cannot be preloaded", allocator.name);
         assert!(allocator.kind != Kind::Glebe);
@@ -187,7 +162,9 @@ fn main() -> ExitCode {
     for (number, job) in jobs.iter().enumerate() {
         let (passed, of) = (begin.elapsed().as_secs(), jobs.len());
         eprintln!("{passed:4} s  {}/{of}  {}", number + 1, job.row.name);
-        table.rows.push(measured(&stage, job, &table.allocators));
+        table
+            .rows
+            .push(rounds::measured(&stage, job, &table.allocators));
         // After each row, so that what was measured stays if the rest is interrupted.
         write_report(&table, &machine, &folder);
     }
@@ -211,85 +188,5 @@ fn write_report(table: &Table, machine: &Machine, folder: &Path) {
         ("memory.svg", chart::svg(table, Measure::Peak)),
     ] {
         fs::write(folder.join(file), text).expect("the report can be written");
-    }
-}
-
-/// Where the drawing of orders begins: the same orders in each run of the bench.
-const FIRST_STATE: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// The numbers below `count` in an order drawn by xorshift. One that is always the same would let
-/// each allocator start with the memory as the one before it always leaves it: in small pages or
-/// huge ones, in the host's hands or not.
-fn drawn_order(count: usize, state: &mut u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    for place in (1..count).rev() {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        let other = *state % (place as u64 + 1);
-        order.swap(place, usize::try_from(other).expect("below the count"));
-    }
-    order
-}
-
-/// All runs of a row.
-fn measured(stage: &Stage, job: &Job, allocators: &[Allocator]) -> Measured {
-    let takes_part = |kind| match kind {
-        Kind::Nothing => job.row.group == Group::Pair,
-        Kind::Empty => job.row.group == Group::StartUp,
-        _ => true,
-    };
-    let mut outcomes: Vec<Option<Outcome>> = allocators
-        .iter()
-        .map(|it| takes_part(it.kind).then(|| Ok(Vec::new())))
-        .collect();
-    if job.row.group.is_installed() {
-        // Brings the program's files into memory.
-        let _ = run(stage, job, &allocators[0]);
-    }
-    let mut state = FIRST_STATE;
-    for _ in 0..job.rounds {
-        for number in drawn_order(allocators.len(), &mut state) {
-            if let Some(Ok(runs)) = &mut outcomes[number] {
-                match run(stage, job, &allocators[number]) {
-                    Ok(run) => runs.push(run),
-                    Err(how) => outcomes[number] = Some(Err(how)),
-                }
-            }
-        }
-    }
-    // glibc is the first.
-    let expected = match &outcomes[0] {
-        Some(Ok(runs)) => runs.first().map(|it| it.result.clone()),
-        _ => None,
-    };
-    for outcome in &mut outcomes {
-        if let (Some(expected), Some(Ok(runs))) = (&expected, &outcome)
-            && runs.iter().any(|it| it.result != *expected)
-        {
-            *outcome = Some(Err("wrong result".to_owned()));
-        }
-    }
-    Measured {
-        row: job.row,
-        outcomes,
-    }
-}
-
-fn run(stage: &Stage, job: &Job, allocator: &Allocator) -> Result<run::Run, String> {
-    let mut run = match job.row.program {
-        programs::REDIS => programs::redis(stage, job, allocator)?,
-        _ => stage.run(job, allocator)?,
-    };
-    if job.row.group == Group::StartUp {
-        run.peak_kib = stage
-            .resident_at_end(job, allocator)
-            .unwrap_or(run.peak_kib);
-    }
-    match job.row.time {
-        Time::Metric(metric) if !run.metrics.contains_key(metric) => {
-            Err(format!("no metric {metric}"))
-        }
-        _ => Ok(run),
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Allocator {
     pub(crate) kind: Kind,
     /// What stands in LD_PRELOAD.
     pub(crate) library: Option<PathBuf>,
+    /// Variables and their values, beside the clean environment.
+    pub(crate) environment: Vec<(String, String)>,
     pub(crate) version: String,
 }
 
@@ -33,6 +35,36 @@ impl Allocator {
             kind,
             version: Self::version_of(&library),
             library: Some(library),
+            environment: Vec::new(),
+        }
+    }
+
+    /// As a command line has it: `NAME=LIBRARY[,VARIABLE=VALUE]...`. None where it does not parse
+    /// or the library is not there.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        let (name, rest) = word.split_once('=')?;
+        let mut parts = rest.split(',');
+        let library = fs::canonicalize(parts.next()?).ok()?;
+        let mut allocator = Self::named(name, library);
+        for part in parts {
+            let (variable, value) = part.split_once('=')?;
+            allocator
+                .environment
+                .push((variable.to_owned(), value.to_owned()));
+        }
+        Some(allocator)
+    }
+
+    /// The same library as a guest of another name, with one variable.
+    pub(crate) fn with(&self, name: &str, variable: &str, value: &str) -> Self {
+        let mut environment = self.environment.clone();
+        environment.push((variable.to_owned(), value.to_owned()));
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Guest,
+            library: self.library.clone(),
+            environment,
+            version: self.version.clone(),
         }
     }
 
@@ -69,12 +101,16 @@ impl Allocator {
         Self::new(name, kind, library)
     }
 
-    /// The library and its version, where one is known.
+    /// The library, its environment, and its version, where one is known.
     pub(crate) fn origin(&self) -> String {
-        match &self.library {
-            Some(library) => format!("{} {}", library.display(), self.version),
-            None => self.version.clone(),
-        }
+        let library = self.library.iter().map(|it| it.display().to_string());
+        let environment = self.environment.iter();
+        let version = (!self.version.is_empty()).then(|| self.version.clone());
+        library
+            .chain(environment.map(|(variable, value)| format!("{variable}={value}")))
+            .chain(version)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Whether the loader takes it: a library that is refused costs a line on stderr, and glibc
@@ -93,22 +129,9 @@ impl Allocator {
     }
 }
 
-/// glibc, glebe, and the peers that are here; the others are named on stderr. `further` are names
-/// and libraries from the command line, which go before those found.
-pub(crate) fn found(further: &[(String, PathBuf)]) -> Vec<Allocator> {
-    let mut allocators = vec![Allocator {
-        name: "glibc".to_owned(),
-        kind: Kind::Glibc,
-        library: None,
-        version: glibc_version(),
-    }];
-    let is_given = |name: &str| further.iter().any(|it| it.0 == name);
-    if !is_given("glebe") {
-        allocators.push(Allocator::named("glebe", release_library()));
-    }
-    for (name, library) in further {
-        allocators.push(Allocator::named(name, library.clone()));
-    }
+/// glibc, glebe, and the peers that are here; the others are named on stderr. `further` are those
+/// from the command line, which go before those found.
+pub(crate) fn found(further: Vec<Allocator>) -> Vec<Allocator> {
     let debian = [
         ("debian-mimalloc", "libmimalloc.so.2"),
         ("debian-jemalloc", "libjemalloc.so.2"),
@@ -121,22 +144,64 @@ pub(crate) fn found(further: &[(String, PathBuf)]) -> Vec<Allocator> {
             "apt-get install, see .ci/run",
         )
     });
-    let built = ["mimalloc2", "mimalloc3", "jemalloc", "snmalloc", "rpmalloc"].map(|name| {
-        let library = repository().join(format!("target/peers/{name}.so"));
-        (
-            name,
-            Some(library).filter(|it| it.exists()),
-            "benches/peers/build",
-        )
-    });
-    for (name, library, remedy) in debian.into_iter().chain(built) {
+    let built = ["mimalloc2", "mimalloc3", "jemalloc", "snmalloc", "rpmalloc"].map(built);
+    beside_glebe(further, debian.into_iter().chain(built))
+}
+
+/// glibc, glebe, and the peers that are hardened as well, as `found` has them.
+pub(crate) fn found_hardened(further: Vec<Allocator>) -> Vec<Allocator> {
+    let scudo = ("scudo", scudo(), "apt-get install libclang-rt-14-dev");
+    let built = ["mimalloc2-secure", "mimalloc3-secure"].map(built);
+    beside_glebe(further, std::iter::once(scudo).chain(built))
+}
+
+/// A peer: its name, its library, and what to do where there is none.
+type Found = (&'static str, Option<PathBuf>, &'static str);
+
+fn built(name: &'static str) -> Found {
+    let library = repository().join(format!("target/peers/{name}.so"));
+    (
+        name,
+        Some(library).filter(|it| it.exists()),
+        "benches/peers/build",
+    )
+}
+
+fn beside_glebe(further: Vec<Allocator>, peers: impl Iterator<Item = Found>) -> Vec<Allocator> {
+    let mut allocators = vec![Allocator {
+        name: "glibc".to_owned(),
+        kind: Kind::Glibc,
+        library: None,
+        environment: Vec::new(),
+        version: glibc_version(),
+    }];
+    if !further.iter().any(|it| it.kind == Kind::Glebe) {
+        allocators.push(Allocator::named("glebe", release_library()));
+    }
+    allocators.extend(further);
+    for (name, library, remedy) in peers {
         match library {
-            _ if is_given(name) => {}
+            _ if allocators.iter().any(|it| it.name == name) => {}
             Some(library) => allocators.push(Allocator::named(name, library)),
             None => eprintln!("SKIPPED: {name}: not here ({remedy})"),
         }
     }
     allocators
+}
+
+/// The library of the newest clang that is here.
+pub(crate) fn scudo() -> Option<PathBuf> {
+    let entries = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|it| it.path()).collect::<Vec<_>>()
+    };
+    let name = "linux/libclang_rt.scudo_standalone-x86_64.so";
+    let clangs = entries(Path::new("/usr/lib"))
+        .into_iter()
+        .filter(|it| it.to_string_lossy().starts_with("/usr/lib/llvm-"))
+        .flat_map(|it| entries(&it.join("lib/clang")))
+        .map(|it| it.join("lib").join(name));
+    clangs.filter(|it| it.exists()).max()
 }
 
 fn glibc_version() -> String {

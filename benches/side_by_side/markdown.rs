@@ -1,9 +1,11 @@
 //! The report as Markdown.
 
+use crate::aligned::aligned;
 use crate::allocators::Kind;
+use crate::bars;
 use crate::figures::{Figure, Measure, Measured, Table};
 use crate::report::{Report, digits};
-use crate::verdict::{Bar, Miss};
+use crate::verdict::Miss;
 use std::collections::BTreeSet;
 use std::iter::once;
 
@@ -33,7 +35,7 @@ pub(crate) fn markdown(report: &Report) -> String {
         "\n## What the programs measured: median\n\n{}",
         metrics(table)
     );
-    text += &format!("\n## Verdict\n\n{}", bars(&report.bars));
+    text += &format!("\n## Verdict\n\n{}", bars::markdown(&report.bars));
     if !report.misses.is_empty() {
         text += &format!(
             "\nRows in which glebe is too slow:\n\n{}",
@@ -125,26 +127,6 @@ fn metrics(table: &Table) -> String {
     by_allocator(table, &["row", "metric", "unit"], lines)
 }
 
-fn bars(bars: &[Bar]) -> String {
-    let head = ["bar", "what", "figure", "target", "met"].map(str::to_owned);
-    let lines = bars.iter().map(|bar| {
-        let met = match bar.met {
-            Some(true) => "yes",
-            Some(false) => "**no**",
-            None => "not measured",
-        };
-        [
-            &bar.number.to_string(),
-            bar.what,
-            &bar.figure,
-            &bar.target,
-            met,
-        ]
-        .map(str::to_owned)
-    });
-    aligned(once(head).chain(lines).map(Vec::from))
-}
-
 fn misses(misses: &[Miss]) -> String {
     let head = ["row", "to the best peer of the row", "which", "to glibc"].map(str::to_owned);
     let shown = |ratio: Option<f64>| ratio.map_or(String::new(), digits);
@@ -153,25 +135,4 @@ fn misses(misses: &[Miss]) -> String {
         [miss.row.to_owned(), to_best, miss.best.clone(), to_glibc]
     });
     aligned(once(head).chain(lines).map(Vec::from))
-}
-
-/// A table whose columns stand one below the other in plain text too; the first line is its head.
-fn aligned(lines: impl Iterator<Item = Vec<String>>) -> String {
-    let lines: Vec<Vec<String>> = lines.collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<usize> = (0..lines[0].len()).filter_map(width).collect();
-    let mut text = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        for (cell, &width) in line.iter().zip(&widths) {
-            text += &format!("| {cell:width$} ");
-        }
-        text += "|\n";
-        if number == 0 {
-            for width in &widths {
-                text += &format!("|{}", "-".repeat(width + 2));
-            }
-            text += "|\n";
-        }
-    }
-    text
 }

@@ -1,8 +1,9 @@
 //! What a report is made of, for its Markdown and its JSON.
 
 use crate::allocators::{Allocator, Kind};
+use crate::bars::Bar;
 use crate::figures::Table;
-use crate::verdict::{self, Bar, Miss};
+use crate::verdict::{self, Miss};
 use std::fs;
 
 /// Three significant digits.

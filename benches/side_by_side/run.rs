@@ -42,8 +42,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Compiles the two programs that start others, the two floors, and the workloads named.
-    pub(crate) fn set_up(workloads: &[&str]) -> Self {
+    /// Compiles the two programs that start others, the two floors, and the jobs' workloads.
+    pub(crate) fn set_up(jobs: &[Job]) -> Self {
         let name = format!("glebe-side-by-side-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("a folder for temporary files");
@@ -56,6 +56,10 @@ impl Stage {
         let empty = stage.folder.join("empty.c");
         fs::write(&empty, "extern int nothing_here;\n").expect("the folder is ours");
         stage.compile("empty", &empty, &shared);
+        let mut workloads: Vec<&str> = jobs.iter().map(|it| it.row.program).collect();
+        workloads.retain(|it| source(it).exists());
+        workloads.sort_unstable();
+        workloads.dedup();
         // Two at a time.
         let flags = ["-g", "-fno-builtin", "-pthread", "-lm"];
         for some in workloads.chunks(2) {
@@ -106,9 +110,7 @@ impl Stage {
     pub(crate) fn start(&self, program: &Path, allocator: &Allocator) -> Command {
         let mut start = self.command(&self.folder.join("start"));
         start.args(["report", MOST_SECONDS]).arg(program);
-        if let Some(library) = &allocator.library {
-            start.env("LD_PRELOAD", library);
-        }
+        preload(&mut start, allocator);
         start
     }
 
@@ -160,9 +162,7 @@ impl Stage {
     pub(crate) fn resident_at_end(&self, job: &Job, allocator: &Allocator) -> Option<f64> {
         let mut resident = self.command(&self.folder.join("resident"));
         resident.arg(&job.program).args(job.arguments());
-        if let Some(library) = &allocator.library {
-            resident.env("LD_PRELOAD", library);
-        }
+        preload(&mut resident, allocator);
         let output = resident.output().ok()?;
         String::from_utf8_lossy(&output.stdout).trim().parse().ok()
     }
@@ -212,8 +212,15 @@ impl Run {
     }
 }
 
+fn preload(command: &mut Command, allocator: &Allocator) {
+    if let Some(library) = &allocator.library {
+        command.env("LD_PRELOAD", library);
+    }
+    command.envs(allocator.environment.iter().cloned());
+}
+
 /// The source of a workload, in C or C++.
-pub(crate) fn source(workload: &str) -> PathBuf {
+fn source(workload: &str) -> PathBuf {
     let file = repository().join("benches/workloads").join(workload);
     match file.with_extension("c") {
         c if c.exists() => c,

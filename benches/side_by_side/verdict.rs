@@ -1,6 +1,7 @@
 //! The bars that glebe is held to, each with its figure: met or not.
 
 use crate::allocators::Kind;
+use crate::bars::{Bar, Found, Target, bar};
 use crate::figures::{Measure, Measured, Table, least};
 use crate::report::digits;
 use crate::rows::Group;
@@ -9,46 +10,6 @@ use crate::rows::Group;
 const MOST_TO_BEST_OF_ROW: f64 = 1.10;
 /// Half a percent slower than glibc is noise, no miss.
 const MOST_TO_GLIBC: f64 = 1.005;
-
-enum Target {
-    AtMost(f64),
-    Below(f64),
-    AtLeast(f64),
-}
-
-pub(crate) struct Bar {
-    pub(crate) number: u32,
-    pub(crate) what: &'static str,
-    pub(crate) figure: String,
-    pub(crate) target: String,
-    /// None: not measured.
-    pub(crate) met: Option<bool>,
-}
-
-/// A figure, and words that say of what.
-type Found = Option<(f64, String)>;
-
-fn bar(number: u32, what: &'static str, found: Found, target: Target) -> Bar {
-    let (words, limit) = match target {
-        Target::AtMost(limit) => ("at most", limit),
-        Target::Below(limit) => ("below", limit),
-        Target::AtLeast(limit) => ("at least", limit),
-    };
-    let is_met = |figure: f64| match target {
-        Target::AtMost(limit) => figure <= limit,
-        Target::Below(limit) => figure < limit,
-        Target::AtLeast(limit) => figure >= limit,
-    };
-    Bar {
-        number,
-        what,
-        target: format!("{words} {}", digits(limit)),
-        met: found.as_ref().map(|it| is_met(it.0)),
-        figure: found.map_or(String::new(), |(figure, of)| {
-            format!("{} ({of})", digits(figure))
-        }),
-    }
-}
 
 /// Every bar of issue 3 that this bench can measure; the rest (instructions of a pair, locks and
 /// shared atomic writes) are counted by benches of their own.
