@@ -7,6 +7,7 @@
 #[path = "side_by_side/aligned.rs"]
 mod aligned;
 #[path = "side_by_side/allocators.rs"]
+#[allow(dead_code, reason = "a part of it")]
 mod allocators;
 #[path = "side_by_side/bars.rs"]
 mod bars;
@@ -16,6 +17,8 @@ mod chart;
 mod figures;
 #[path = "side_by_side/json.rs"]
 mod json;
+#[path = "side_by_side/machine.rs"]
+mod machine;
 #[path = "side_by_side/markdown.rs"]
 mod markdown;
 #[path = "side_by_side/programs.rs"]
@@ -33,7 +36,8 @@ mod verdict;
 
 use allocators::{Allocator, Kind, repository};
 use figures::{Measure, Table};
-use report::{Machine, Report};
+use machine::Machine;
+use report::Report;
 use rows::{Group, ROWS, Row};
 use run::{Job, Stage};
 use std::fs;
@@ -153,7 +157,7 @@ fn main() -> ExitCode {
 
     let folder = options.output.clone();
     let folder = folder.unwrap_or_else(|| repository().join("target/side_by_side"));
-    let machine = report::machine();
+    let machine = machine::machine();
     let mut table = Table {
         allocators,
         rows: Vec::new(),

@@ -20,3 +20,12 @@ pub(crate) fn aligned(lines: impl Iterator<Item = Vec<String>>) -> String {
     }
     text
 }
+
+/// Three significant digits.
+pub(crate) fn digits(value: f64) -> String {
+    match value.abs() {
+        it if it >= 99.95 => format!("{value:.0}"),
+        it if it >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}

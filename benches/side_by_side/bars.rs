@@ -1,7 +1,6 @@
 //! A bar: a figure beside its target.
 
-use crate::aligned::aligned;
-use crate::report::digits;
+use crate::aligned::{aligned, digits};
 use std::iter::once;
 
 pub(crate) enum Target {

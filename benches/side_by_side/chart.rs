@@ -1,9 +1,9 @@
 //! Bar charts as SVG: a panel for the geometric mean and one for each row, a bar for each
 //! allocator, glebe's in a strong colour.
 
+use crate::aligned::digits;
 use crate::allocators::Kind;
 use crate::figures::{Measure, Table};
-use crate::report::digits;
 
 const COLUMNS: usize = 4;
 const PANEL_WIDTH: usize = 310;

@@ -1,10 +1,10 @@
 //! The report as Markdown.
 
-use crate::aligned::aligned;
+use crate::aligned::{aligned, digits};
 use crate::allocators::Kind;
 use crate::bars;
 use crate::figures::{Figure, Measure, Measured, Table};
-use crate::report::{Report, digits};
+use crate::report::Report;
 use crate::verdict::Miss;
 use std::collections::BTreeSet;
 use std::iter::once;

@@ -1,9 +1,9 @@
 //! The bars that glebe is held to, each with its figure: met or not.
 
+use crate::aligned::digits;
 use crate::allocators::Kind;
 use crate::bars::{Bar, Found, Target, bar};
 use crate::figures::{Measure, Measured, Table, least};
-use crate::report::digits;
 use crate::rows::Group;
 
 /// More than this times the best peer of a row is a miss.

@@ -1,0 +1,84 @@
+//! What sampling costs: the CPU time of a run with it divided by that of a run without, which came
+//! just before or after.
+
+use crate::UNSAMPLED;
+use crate::allocators::{Allocator, Kind};
+use crate::figures::geometric_mean;
+use crate::rounds::{FIRST_STATE, drawn_order, run};
+use crate::run::{Job, Stage};
+
+/// The ratios of each row, in the order of its rounds.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    pub(crate) rows: Vec<(&'static str, Vec<f64>)>,
+}
+
+/// Three points of a distribution.
+#[derive(Clone, Copy)]
+pub(crate) struct Quartiles {
+    pub(crate) first: f64,
+    pub(crate) median: f64,
+    pub(crate) third: f64,
+}
+
+impl Quartiles {
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let last = values.len().checked_sub(1)?;
+        let at = |quarter: usize| {
+            let (below, part) = (last * quarter / 4, (last * quarter % 4) as f64 / 4.0);
+            let above = values[(below + 1).min(last)];
+            values[below] + (above - values[below]) * part
+        };
+        Some(Self {
+            first: at(1),
+            median: at(2),
+            third: at(3),
+        })
+    }
+}
+
+impl Pairs {
+    /// Adds a row; one that fails stays out, said loudly.
+    pub(crate) fn measure(&mut self, stage: &Stage, job: &Job, allocators: &[Allocator]) {
+        let sampled = allocators.iter().find(|it| it.kind == Kind::Glebe);
+        let unsampled = allocators.iter().find(|it| it.name == UNSAMPLED);
+        let (Some(sampled), Some(unsampled)) = (sampled, unsampled) else {
+            return;
+        };
+        let mut ratios = Vec::new();
+        let mut state = FIRST_STATE;
+        for _ in 0..job.rounds {
+            let mut seconds = [0.0; 2];
+            for number in drawn_order(2, &mut state) {
+                match run(stage, job, [sampled, unsampled][number]) {
+                    Ok(run) => seconds[number] = run.cpu_seconds,
+                    Err(how) => return eprintln!("FAILED: {}: {how}", job.row.name),
+                }
+            }
+            ratios.push(seconds[0] / seconds[1]);
+        }
+        // A run too short for the kernel's clock says nothing.
+        ratios.retain(|it| it.is_finite() && *it > 0.0);
+        self.rows.push((job.row.name, ratios));
+    }
+
+    /// The geometric mean over the rows of each row's median.
+    pub(crate) fn mean(&self) -> Option<f64> {
+        let medians = self
+            .rows
+            .iter()
+            .filter_map(|row| Quartiles::of(row.1.clone()));
+        geometric_mean(medians.map(|it| it.median))
+    }
+
+    /// Of the rounds' geometric means over the rows: how far apart the noise drives the same
+    /// figure.
+    pub(crate) fn spread(&self) -> Option<Quartiles> {
+        let rounds = self.rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
+        let of_round = |round: usize| {
+            geometric_mean(self.rows.iter().filter_map(|row| row.1.get(round).copied()))
+        };
+        Quartiles::of((0..rounds).filter_map(of_round).collect())
+    }
+}
