@@ -96,7 +96,7 @@ impl Stack {
             match unwind::module_of(address) {
                 Some(module) => write_line(format_args!(
                     "    #{number} {}+{:#x}",
-                    Path(module.path),
+                    Path(module.path.to_bytes()),
                     module.offset
                 )),
                 None => write_line(format_args!("    #{number} {address:#x}")),

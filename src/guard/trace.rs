@@ -58,7 +58,9 @@ pub(super) fn of_call() -> Stack {
 /// The stack of a faulting thread.
 pub(super) fn of_fault(context: *const libc::ucontext_t) -> Stack {
     let mut frames = [0; STACK_FRAMES];
-    unwind::capture_from(&unwind::Registers::of_context(context), &mut frames);
+    // SAFETY: the context of the signal that is being handled.
+    let registers = unsafe { unwind::Registers::of_context(context) };
+    unwind::capture_from(&registers, &mut frames);
     Stack {
         event: Event::Fault,
         frames,

@@ -204,6 +204,21 @@ mod x86_64 {
             .then(|| registers[libc::REG_ERR as usize] & WRITES != 0)
     }
 
+    // Registers by their numbers in DWARF; the program counter is the last that is followed.
+    pub(crate) const FRAME_POINTER: usize = 6;
+    pub(crate) const STACK_POINTER: usize = 7;
+    pub(crate) const PROGRAM_COUNTER: usize = 16;
+
+    /// The registers in `context`, by those numbers.
+    pub(crate) fn registers_of(context: &libc::ucontext_t) -> [usize; PROGRAM_COUNTER + 1] {
+        use libc::*;
+        [
+            REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8, REG_R9,
+            REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
+        ]
+        .map(|register| context.uc_mcontext.gregs[register as usize] as usize)
+    }
+
     /// Copies without `memcpy`, which is reached through the global offset table.
     ///
     /// # Safety
@@ -451,6 +466,20 @@ mod aarch64 {
     /// As the x86-64 form.
     pub(crate) unsafe fn fault_writes(_context: *const libc::ucontext_t) -> Option<bool> {
         None
+    }
+
+    // See the x86-64 form.
+    pub(crate) const FRAME_POINTER: usize = 29;
+    pub(crate) const STACK_POINTER: usize = 31;
+    pub(crate) const PROGRAM_COUNTER: usize = 32;
+
+    /// See the x86-64 form.
+    pub(crate) fn registers_of(context: &libc::ucontext_t) -> [usize; PROGRAM_COUNTER + 1] {
+        let machine = &context.uc_mcontext;
+        let mut words = [machine.sp as usize; PROGRAM_COUNTER + 1];
+        words[..STACK_POINTER].copy_from_slice(&machine.regs.map(|word| word as usize));
+        words[PROGRAM_COUNTER] = machine.pc as usize;
+        words
     }
 
     /// Copies without `memcpy`, which is reached through the global offset table.

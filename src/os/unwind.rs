@@ -1,64 +1,636 @@
-//! Temporary: words of the stack that lie in the text of a module.
+//! Stacks: the return addresses of a thread's callers, and the module that an address lies in.
+//!
+//! The way from a frame to its caller is read from the tables that every compiler emits for
+//! exceptions (`.eh_frame`), found by `_dl_find_object`, which takes no lock. Code without tables,
+//! such as a just-in-time compiler's, is crossed by its frame pointer if it keeps one.
+//!
+//! A stack is read only where the kernel has said that it is readable, so registers that hold
+//! garbage, or a table that lies, end the walk early and do no harm. The tables themselves are
+//! trusted to lie in their module.
+//!
+//! Everything here is async-signal-safe, allocates nothing, takes no lock and keeps errno. It needs
+//! about 5 KiB of stack.
 
-pub(crate) struct Registers {
-    pc: usize,
-    sp: usize,
-}
+use super::cpu::{self, FRAME_POINTER, PROGRAM_COUNTER, STACK_POINTER};
+use super::mapping;
+use super::process::{ErrnoKept, page_bytes};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, Evaluation, EvaluationResult,
+    EvaluationStorage, NativeEndian, Piece, Register, RegisterRule, UnwindContext,
+    UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, Value,
+};
+
+type Table = EndianSlice<'static, NativeEndian>;
+
+const WORD: usize = size_of::<usize>();
+
+/// A thread's registers at one point of its stack, by their numbers in DWARF. Those that calls do
+/// not preserve are known in the innermost frame alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registers([usize; PROGRAM_COUNTER + 1]);
 
 impl Registers {
-    pub(crate) fn of_context(context: *const libc::ucontext_t) -> Registers {
-        // SAFETY: temporary.
-        let registers = unsafe { &(*context).uc_mcontext.gregs };
-        Registers {
-            pc: registers[libc::REG_RIP as usize] as usize,
-            sp: registers[libc::REG_RSP as usize] as usize,
-        }
+    /// The registers that a signal interrupted.
+    ///
+    /// # Safety
+    /// The context that the kernel gave a signal handler, which has not returned.
+    pub(crate) unsafe fn of_context(context: *const libc::ucontext_t) -> Registers {
+        // SAFETY: as the caller's.
+        Registers(cpu::registers_of(unsafe { &*context }))
+    }
+
+    fn get(&self, register: Register) -> Option<usize> {
+        self.0.get(usize::from(register.0)).copied()
     }
 }
 
+/// Writes the return addresses of the caller's callers, and first the address in the caller to
+/// which this call returns; innermost first. Returns how many there are.
 #[inline(never)]
 pub(crate) fn capture(frames: &mut [usize]) -> usize {
-    let here = 0usize;
-    scan(&raw const here as usize, frames, 0)
+    let mut context = MaybeUninit::<libc::ucontext_t>::uninit();
+    // SAFETY: writes the context; nobody will set it.
+    if unsafe { libc::getcontext(context.as_mut_ptr()) } != 0 {
+        return 0;
+    }
+    // SAFETY: getcontext has written the registers of this frame.
+    let registers = unsafe { Registers::of_context(context.as_ptr()) };
+    let mut walk = Walk::new(registers, false);
+    walk.step();
+    walk.collect(frames)
 }
 
+/// The same from where a signal interrupted: first the program counter in `registers`, then the
+/// return addresses.
 pub(crate) fn capture_from(registers: &Registers, frames: &mut [usize]) -> usize {
-    if let Some(first) = frames.first_mut() {
-        *first = registers.pc;
-    }
-    scan(registers.sp, frames, 1)
+    Walk::new(*registers, true).collect(frames)
 }
 
-fn scan(sp: usize, frames: &mut [usize], mut count: usize) -> usize {
-    let end = (sp | 4095) + 1;
-    let mut at = sp & !7;
-    while at < end && count < frames.len() {
-        // SAFETY: temporary; within the page of the stack's top.
-        let word = unsafe { *(at as *const usize) };
-        if word > 65536 && module_of(word).is_some() {
-            frames[count] = word;
-            count += 1;
-        }
-        at += 8;
-    }
-    count
-}
-
+/// A file that is loaded, and where in it an address lies.
 pub(crate) struct Module {
-    pub(crate) path: &'static [u8],
+    /// As the loader found it; for the program itself, where the kernel found that. Empty where
+    /// that cannot be known.
+    pub(crate) path: &'static CStr,
+    /// The address in the file's own address space: what its symbols and debug information use.
     pub(crate) offset: usize,
 }
 
+/// The module that `address` lies in. Its path lives as long as it stays loaded.
 pub(crate) fn module_of(address: usize) -> Option<Module> {
-    // SAFETY: temporary.
-    unsafe {
-        let mut info: libc::Dl_info = core::mem::zeroed();
-        if libc::dladdr(address as *const _, &mut info) == 0 || info.dli_fname.is_null() {
+    let object = Object::at(address)?;
+    // SAFETY: the map of a loaded object begins with these two, and changes neither.
+    let map = unsafe { &*object.link_map.cast::<LinkMap>() };
+    // SAFETY: the loader's names end in NUL.
+    let path = unsafe { CStr::from_ptr(map.name) };
+    Some(Module {
+        path: if path.is_empty() { program() } else { path },
+        offset: address.wrapping_sub(map.bias),
+    })
+}
+
+/// The program's file.
+fn program() -> &'static CStr {
+    static PATH: AtomicUsize = AtomicUsize::new(0);
+    const BYTES: usize = libc::PATH_MAX as usize;
+    let _kept = ErrnoKept::new();
+    // Acquire pairs with the Release below.
+    let mut path = PATH.load(Ordering::Acquire);
+    if path == 0 {
+        // One page more, so that the path ends in NUL.
+        let Some(new) = mapping::map(BYTES + page_bytes()) else {
+            return c"";
+        };
+        // SAFETY: the name ends in NUL, and BYTES are writable.
+        unsafe { libc::readlink(c"/proc/self/exe".as_ptr(), new as *mut c_char, BYTES) };
+        // Release publishes the path; Acquire sees another thread's.
+        path = match PATH.compare_exchange(0, new, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => new,
+            Err(other) => {
+                mapping::unmap(new, BYTES + page_bytes());
+                other
+            }
+        };
+    }
+    // SAFETY: a path that ends in NUL, never changed and never unmapped.
+    unsafe { CStr::from_ptr(path as *const c_char) }
+}
+
+// ---- loaded objects ----------------------------------------------------------------------------
+
+/// `struct dl_find_object` of glibc.
+#[repr(C)]
+struct Object {
+    flags: u64,
+    start: usize,
+    end: usize,
+    link_map: *const c_void,
+    /// Its PT_GNU_EH_FRAME: `.eh_frame_hdr`.
+    table: usize,
+    reserved: [u64; 7],
+}
+
+/// The public beginning of `struct link_map`.
+#[repr(C)]
+struct LinkMap {
+    bias: usize,
+    name: *const c_char,
+}
+
+unsafe extern "C" {
+    /// glibc's, since 2.35: what libgcc's own unwinder asks. Async-signal-safe.
+    fn _dl_find_object(address: *const c_void, object: *mut Object) -> c_int;
+}
+
+impl Object {
+    fn at(address: usize) -> Option<Object> {
+        let mut object = MaybeUninit::uninit();
+        // SAFETY: `object` is valid for writes; any address may be asked for.
+        let found = unsafe { _dl_find_object(address as *const c_void, object.as_mut_ptr()) } == 0;
+        // SAFETY: written where found.
+        found.then(|| unsafe { object.assume_init() })
+    }
+
+    /// What lies in the object from `address` to its end.
+    fn from(&self, address: usize) -> Option<Table> {
+        if !(self.start..self.end).contains(&address) {
             return None;
         }
-        Some(Module {
-            path: core::ffi::CStr::from_ptr(info.dli_fname).to_bytes(),
-            offset: address - info.dli_fbase as usize,
-        })
+        // SAFETY: readable as far as the table reaches, which says itself where it ends; and the
+        // module stays loaded, since the thread is going to return into it.
+        let bytes =
+            unsafe { core::slice::from_raw_parts(address as *const u8, self.end - address) };
+        Some(EndianSlice::new(bytes, NativeEndian))
+    }
+}
+
+// ---- memory that may not be there --------------------------------------------------------------
+
+/// A run of pages that the kernel could read a moment ago.
+struct Readable(Range<usize>);
+
+impl Readable {
+    /// The word at `address`; `None` where it cannot be read.
+    fn word(&mut self, address: usize) -> Option<usize> {
+        let page = address & !(page_bytes() - 1);
+        let is_readable =
+            address.is_multiple_of(WORD) && (self.0.contains(&page) || self.extend_to(page));
+        // SAFETY: an aligned word in a readable page. A thread that unmaps the stack of another
+        // that runs has ended the program anyway.
+        is_readable.then(|| unsafe { (address as *const usize).read_volatile() })
+    }
+
+    #[cold]
+    fn extend_to(&mut self, page: usize) -> bool {
+        let _kept = ErrnoKept::new();
+        // SAFETY: the kernel reads the set, and only then finds that it knows no such operation:
+        // it answers EFAULT or EINVAL and changes nothing. Null is no set.
+        let is_readable = unsafe {
+            let bytes = size_of::<u64>();
+            libc::syscall(libc::SYS_rt_sigprocmask, usize::MAX, page, 0_usize, bytes) == -1
+                && *libc::__errno_location() == libc::EINVAL
+        };
+        if !is_readable {
+            return false;
+        }
+        let end = page.saturating_add(page_bytes());
+        self.0 = match self.0 {
+            Range {
+                start,
+                end: page_after,
+            } if page_after == page => start..end,
+            Range { start, end: last } if start == end => page..last,
+            _ => page..end,
+        };
+        true
+    }
+}
+
+// ---- frames ------------------------------------------------------------------------------------
+
+/// Room for the rules of one frame. Compilers write rules for the registers that calls preserve;
+/// a signal's frame has one for each register.
+struct Room;
+
+impl UnwindContextStorage<usize> for Room {
+    type Rules = [(Register, RegisterRule<usize>); PROGRAM_COUNTER + 4];
+    type Stack = [UnwindTableRow<usize, Room>; 3];
+}
+
+impl EvaluationStorage<Table> for Room {
+    type Stack = [Value; 8];
+    type ExpressionStack = [(Table, Table); 1];
+    type Result = [Piece<Table>; 1];
+}
+
+/// A walk from a frame to its callers.
+struct Walk {
+    registers: Registers,
+    /// Whether the program counter is exact: that of an interrupted instruction, not the address
+    /// after a call.
+    is_exact: bool,
+    readable: Readable,
+    object: Option<Object>,
+}
+
+impl Walk {
+    fn new(registers: Registers, is_exact: bool) -> Walk {
+        Walk {
+            registers,
+            is_exact,
+            readable: Readable(0..0),
+            object: None,
+        }
+    }
+
+    fn collect(&mut self, frames: &mut [usize]) -> usize {
+        let mut count = 0;
+        for frame in frames {
+            let counter = self.registers.0[PROGRAM_COUNTER];
+            if counter == 0 && count > 0 {
+                break;
+            }
+            *frame = counter;
+            count += 1;
+            if self.step().is_none() {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Goes to the caller; `None` where there is none, or none can be found. Never goes in a circle
+    /// without end, as `collect` bounds it.
+    fn step(&mut self) -> Option<()> {
+        let counter = self.registers.0[PROGRAM_COUNTER];
+        // A call may be the last instruction of its function: the address after it is another's.
+        let address = if self.is_exact {
+            counter
+        } else {
+            counter.checked_sub(1)?
+        };
+        let known = |object: &Object| (object.start..object.end).contains(&address);
+        if !self.object.as_ref().is_some_and(known) {
+            self.object = Object::at(address);
+        }
+        match self.step_by_table(address) {
+            Err(gimli::Error::NoUnwindInfoForAddress) => self.step_by_frame_pointer(),
+            Err(_) => None,
+            Ok(caller) => caller.map(|registers| self.registers = registers),
+        }
+    }
+
+    /// The caller's registers by the tables; `Ok(None)` at the end of the stack, and where what a
+    /// table leads to cannot be read.
+    fn step_by_table(&mut self, address: usize) -> gimli::Result<Option<Registers>> {
+        let Walk {
+            registers,
+            is_exact,
+            readable,
+            object,
+        } = self;
+        let none = gimli::Error::NoUnwindInfoForAddress;
+        let object = object.as_ref().ok_or(none)?;
+        let header = object.from(object.table).ok_or(none)?;
+        let mut bases = BaseAddresses::default().set_eh_frame_hdr(object.table as u64);
+        let header = EhFrameHdr::from(header).parse(&bases, WORD as u8)?;
+        let section = header.eh_frame_ptr().direct()?;
+        bases = bases.set_eh_frame(section);
+        let section = EhFrame::from(object.from(section as usize).ok_or(none)?);
+        let table = header.table().ok_or(none)?;
+        let entry =
+            table.fde_for_address(&section, &bases, address as u64, EhFrame::cie_from_offset)?;
+        let mut context = UnwindContext::<usize, Room>::new_in();
+        let row = entry.unwind_info_for_address(&section, &bases, &mut context, address as u64)?;
+
+        let encoding = entry.cie().encoding();
+        let mut frame = Frame {
+            registers,
+            readable,
+            section,
+            encoding,
+        };
+        let cfa = match row.cfa() {
+            CfaRule::RegisterAndOffset { register, offset } => frame
+                .registers
+                .get(*register)
+                .map(|base| base.wrapping_add_signed(*offset as isize)),
+            CfaRule::Expression(expression) => frame.evaluate(expression, None)?,
+        };
+        let Some(cfa) = cfa else { return Ok(None) };
+
+        let mut caller = *frame.registers;
+        caller.0[STACK_POINTER] = cfa;
+        let return_address = entry.cie().return_address_register();
+        for (register, rule) in row.registers() {
+            let Some(old) = frame.registers.get(*register) else {
+                continue;
+            };
+            let value = match rule {
+                RegisterRule::Undefined if *register == return_address => return Ok(None),
+                RegisterRule::Undefined => Some(0),
+                RegisterRule::SameValue => Some(old),
+                RegisterRule::Offset(offset) => frame
+                    .readable
+                    .word(cfa.wrapping_add_signed(*offset as isize)),
+                RegisterRule::ValOffset(offset) => Some(cfa.wrapping_add_signed(*offset as isize)),
+                RegisterRule::Register(other) => frame.registers.get(*other),
+                RegisterRule::Expression(expression) => frame
+                    .evaluate(expression, Some(cfa))?
+                    .and_then(|address| frame.readable.word(address)),
+                RegisterRule::ValExpression(expression) => frame.evaluate(expression, Some(cfa))?,
+                _ => None,
+            };
+            let Some(value) = value else { return Ok(None) };
+            caller.0[usize::from(register.0)] = value;
+        }
+        caller.0[PROGRAM_COUNTER] = caller.get(return_address).unwrap_or(0);
+        *is_exact = entry.is_signal_trampoline();
+        Ok(Some(caller))
+    }
+
+    /// The caller of code without a table. A jump to nowhere is such code, and has no frame yet.
+    fn step_by_frame_pointer(&mut self) -> Option<()> {
+        let words = &self.registers.0;
+        let stack = words[STACK_POINTER];
+        let mut caller = *words;
+        if self.is_exact
+            && self.object.is_none()
+            && self
+                .readable
+                .word(words[PROGRAM_COUNTER] & !(WORD - 1))
+                .is_none()
+        {
+            caller[PROGRAM_COUNTER] = self.readable.word(stack)?;
+            caller[STACK_POINTER] = stack.checked_add(WORD)?;
+        } else {
+            let frame = words[FRAME_POINTER];
+            if frame < stack {
+                return None;
+            }
+            caller[FRAME_POINTER] = self.readable.word(frame)?;
+            caller[PROGRAM_COUNTER] = self.readable.word(frame.checked_add(WORD)?)?;
+            caller[STACK_POINTER] = frame.checked_add(2 * WORD)?;
+        }
+        self.is_exact = false;
+        self.registers = Registers(caller);
+        Some(())
+    }
+}
+
+/// What the expressions of a frame's table speak of.
+struct Frame<'a> {
+    registers: &'a Registers,
+    readable: &'a mut Readable,
+    section: EhFrame<Table>,
+    encoding: gimli::Encoding,
+}
+
+impl Frame<'_> {
+    /// The value of `expression`, which begins with `first` on its stack.
+    fn evaluate(
+        &mut self,
+        expression: &UnwindExpression<usize>,
+        first: Option<usize>,
+    ) -> gimli::Result<Option<usize>> {
+        const STEPS: u32 = 100;
+        let code = expression.get(&self.section)?.0;
+        let mut evaluation = Evaluation::<Table, Room>::new_in(code, self.encoding);
+        evaluation.set_max_iterations(STEPS);
+        if let Some(first) = first {
+            evaluation.set_initial_value(first as u64);
+        }
+        let mut state = evaluation.evaluate()?;
+        loop {
+            let value = match state {
+                EvaluationResult::Complete => {
+                    let value = evaluation.value_result();
+                    let value = value.and_then(|value| value.to_u64(!0).ok());
+                    return Ok(value.map(|value| value as usize));
+                }
+                EvaluationResult::RequiresRegister { register, .. } => self.registers.get(register),
+                EvaluationResult::RequiresMemory { address, size, .. }
+                    if usize::from(size) == WORD =>
+                {
+                    self.readable.word(address as usize)
+                }
+                _ => None,
+            };
+            let Some(value) = value else { return Ok(None) };
+            let value = Value::Generic(value as u64);
+            state = match state {
+                EvaluationResult::RequiresRegister { .. } => {
+                    evaluation.resume_with_register(value)?
+                }
+                _ => evaluation.resume_with_memory(value)?,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::hint::black_box;
+    use std::vec::Vec;
+
+    unsafe extern "C" {
+        fn _Unwind_FindEnclosingFunction(address: *const c_void) -> *const c_void;
+        fn _Unwind_Backtrace(
+            visit: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+            into: *mut c_void,
+        ) -> c_int;
+        fn _Unwind_GetIP(context: *mut c_void) -> usize;
+    }
+
+    /// The first instruction of the function that `return_address` lies in.
+    fn function(return_address: usize) -> usize {
+        // SAFETY: any address may be asked for.
+        unsafe { _Unwind_FindEnclosingFunction((return_address - 1) as *const c_void) as usize }
+    }
+
+    fn captured() -> Vec<usize> {
+        let mut frames = [0; 64];
+        let count = capture(&mut frames);
+        frames[..count].to_vec()
+    }
+
+    /// Whether `frames` has a function of each of `chain`, in this order.
+    fn has_chain(frames: &[usize], chain: &[usize]) -> bool {
+        let mut functions = frames.iter().map(|frame| function(*frame));
+        chain.iter().all(|wanted| functions.any(|it| it == *wanted))
+    }
+
+    #[inline(never)]
+    fn outer(depth: usize, inner: fn() -> Vec<usize>) -> Vec<usize> {
+        let frames = if depth == 0 {
+            inner()
+        } else {
+            outer(depth - 1, inner)
+        };
+        black_box(frames)
+    }
+
+    #[inline(never)]
+    fn innermost() -> Vec<usize> {
+        black_box(captured())
+    }
+
+    #[test]
+    fn a_chain_of_calls_is_found_and_no_frame_is_left_out() {
+        let frames = outer(5, innermost);
+        let at = frames
+            .iter()
+            .position(|frame| function(*frame) == innermost as *const () as usize)
+            .expect("the innermost function");
+        let functions = frames[at + 1..].iter().map(|frame| function(*frame));
+        let calls = functions.take_while(|it| *it == outer as *const () as usize);
+        assert_eq!(calls.count(), 6);
+    }
+
+    #[test]
+    fn the_stack_is_the_one_that_libgcc_finds_to_its_end() {
+        extern "C" fn visit(context: *mut c_void, into: *mut c_void) -> c_int {
+            // SAFETY: the arguments of `_Unwind_Backtrace`: its context and the list below.
+            unsafe { (*into.cast::<Vec<usize>>()).push(_Unwind_GetIP(context)) };
+            0
+        }
+        let ours = captured();
+        let mut theirs = Vec::new();
+        // SAFETY: `visit` has the type that is asked for, and `theirs` outlives the call.
+        unsafe { _Unwind_Backtrace(visit, (&raw mut theirs).cast()) };
+        theirs.retain(|address| *address != 0);
+        // The innermost two frames differ: the call in this function, and what it calls.
+        let callers = &ours[2..];
+        assert!(callers.len() > 3, "{ours:x?}");
+        assert!(theirs.ends_with(callers), "{ours:x?} {theirs:x?}");
+    }
+
+    #[test]
+    fn a_short_list_gets_the_innermost_frames() {
+        let mut frames = [0; 2];
+        assert_eq!(capture(&mut frames), 2);
+        let here = a_short_list_gets_the_innermost_frames as *const () as usize;
+        assert_eq!(function(frames[0]), here);
+        assert_eq!(capture(&mut []), 0);
+    }
+
+    #[test]
+    fn a_walk_crosses_c_code_without_frame_pointers() {
+        static FRAMES: std::sync::Mutex<Vec<usize>> = std::sync::Mutex::new(Vec::new());
+        extern "C" fn compare(_: *const c_void, _: *const c_void) -> c_int {
+            *FRAMES.lock().expect("no panic") = captured();
+            0
+        }
+        #[inline(never)]
+        fn sort() {
+            let mut numbers = [2, 1];
+            // SAFETY: two numbers; `compare` reads none.
+            unsafe { libc::qsort(numbers.as_mut_ptr().cast(), 2, 4, Some(compare)) };
+            black_box(&numbers);
+        }
+        sort();
+        let frames = FRAMES.lock().expect("no panic");
+        let chain = [compare as *const () as usize, sort as *const () as usize];
+        assert!(has_chain(&frames, &chain), "{frames:x?}");
+    }
+
+    static INTERRUPTED: std::sync::Mutex<(Vec<usize>, Vec<usize>)> =
+        std::sync::Mutex::new((Vec::new(), Vec::new()));
+
+    extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
+        // SAFETY: the kernel's context.
+        let registers = unsafe { Registers::of_context(context.cast()) };
+        let mut frames = [0; 64];
+        let count = capture_from(&registers, &mut frames);
+        *INTERRUPTED.lock().expect("no panic") = (captured(), frames[..count].to_vec());
+    }
+
+    #[test]
+    fn a_walk_crosses_a_signals_frame_and_begins_at_one() {
+        #[inline(never)]
+        fn interrupted() {
+            // SAFETY: the handler that is installed below.
+            black_box(unsafe { libc::raise(libc::SIGURG) });
+        }
+        // SAFETY: all zero is an action without flags and with an empty mask.
+        let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        // SAFETY: a whole action; no other test uses the signal.
+        unsafe { libc::sigaction(libc::SIGURG, &raw const action, core::ptr::null_mut()) };
+        interrupted();
+        let (through, from) = &*INTERRUPTED.lock().expect("no panic");
+        let interrupted = interrupted as *const () as usize;
+        let chain = [handler as *const () as usize, interrupted];
+        assert!(has_chain(through, &chain), "{through:x?}");
+        assert!(has_chain(&from[1..], &[interrupted]), "{from:x?}");
+        assert!(through.ends_with(from), "{through:x?} {from:x?}");
+    }
+
+    #[test]
+    fn garbage_in_registers_ends_the_walk_early() {
+        let code = captured as *const () as usize;
+        let here = &raw const code as usize;
+        for garbage in [
+            0,
+            1,
+            8,
+            code,
+            here,
+            here + 1,
+            1 << 62,
+            usize::MAX - 7,
+            usize::MAX,
+        ] {
+            for counter in [garbage, code, code + 1, code + 20, code + 60] {
+                let mut registers = Registers([garbage; PROGRAM_COUNTER + 1]);
+                registers.0[PROGRAM_COUNTER] = counter;
+                let mut frames = [0; 64];
+                let count = capture_from(&registers, &mut frames);
+                assert!((1..64).contains(&count), "{count} from {registers:x?}");
+                assert_eq!(frames[0], counter);
+            }
+        }
+    }
+
+    #[test]
+    fn a_jump_to_nowhere_is_seen_in_its_caller() {
+        let stack = [captured as *const () as usize + 1, 0];
+        let mut registers = Registers([0; PROGRAM_COUNTER + 1]);
+        registers.0[STACK_POINTER] = stack.as_ptr() as usize;
+        let mut frames = [1; 8];
+        assert!(capture_from(&registers, &mut frames) >= 2);
+        assert_eq!(frames[..2], [0, stack[0]]);
+    }
+
+    #[test]
+    fn errno_is_kept() {
+        super::super::process::set_errno(7);
+        let mut frames = [0; 64];
+        capture(&mut frames);
+        module_of(frames[0]);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(7));
+    }
+
+    #[test]
+    fn an_addresss_module_is_the_loaders() {
+        let ours = module_of(captured as *const () as usize).expect("the program");
+        let program = std::env::current_exe().expect("a path");
+        assert_eq!(ours.path.to_str(), Ok(program.to_str().expect("UTF-8")));
+        let address = libc::qsort as *const () as usize;
+        let libc = module_of(address).expect("the C library");
+        assert!(
+            libc.path.to_bytes().ends_with(b"/libc.so.6"),
+            "{:?}",
+            libc.path
+        );
+        // SAFETY: the ELF header is loaded.
+        let magic = unsafe { *((address - libc.offset) as *const [u8; 4]) };
+        assert_eq!(&magic, b"\x7fELF");
+        assert!(module_of(8).is_none());
     }
 }
