@@ -787,3 +787,119 @@ fn c_programs_link_the_installed_libraries_with_the_documented_commands() {
         assert!(outcome.status.success(), "{flags}: {outcome:?}");
     }
 }
+
+/// `glebe symbolize` with `report` on its stdin.
+fn symbolize(folder: &Path, report: &str) -> Outcome {
+    let file = folder.join("report");
+    fs::write(&file, report).expect("a report");
+    let mut command = glebe();
+    command.arg("symbolize").arg(&file);
+    let by_name = run(command);
+    let mut command = glebe();
+    command
+        .arg("symbolize")
+        .stdin(fs::File::open(&file).expect("the report"));
+    let from_stdin = run(command);
+    assert_eq!(by_name.stdout, from_stdin.stdout);
+    by_name
+}
+
+/// The address of `symbol` in its file's own address space.
+fn address_of(program: &Path, symbol: &str) -> u64 {
+    let mut nm = Command::new("nm");
+    nm.arg("-D").arg("--defined-only").arg(program);
+    let symbols = run(nm).stdout;
+    let line = symbols
+        .lines()
+        .find(|line| line.ends_with(&format!(" T {symbol}")));
+    let line = line.unwrap_or_else(|| panic!("no {symbol} in {symbols}"));
+    u64::from_str_radix(&line[..16], 16).expect("a hexadecimal address")
+}
+
+const CALLED: &str = "
+__attribute__((noinline)) int called(volatile int *count) {
+    return ++*count;
+}
+static inline __attribute__((always_inline)) int inlined(volatile int *count) {
+    return --*count;
+}
+__attribute__((noinline)) int around(volatile int *count) {
+    return inlined(count);
+}
+__attribute__((noinline)) int mangled(volatile int *count) __asm__(\"_ZN5field6hectarEPi\");
+int mangled(volatile int *count) {
+    return *count;
+}
+int main(void) {
+    volatile int count = 0;
+    return called(&count) + around(&count) + mangled(&count);
+}";
+
+#[test]
+fn symbolize_adds_functions_and_lines_and_leaves_the_rest() {
+    let folder = temporary_folder("symbolize");
+    let Some(program) = compile(&folder, CALLED, &["-g", "-O1", "-rdynamic"]) else {
+        return;
+    };
+    let source = folder.join("program.c");
+    let (program, source) = (text(&program), text(&source));
+    let called = address_of(program.as_ref(), "called");
+    let around = address_of(program.as_ref(), "around");
+    let report = format!(
+        "glebe: [7] fatal: read after free: ptr=0x10\n  access:\n    #0 {program}+{called:#x}\n    \
+         #1 /nowhere/at all+0x10\n    #2 {program}+{around:#x}\n    #3 /nowhere/at all+0x20"
+    );
+    let outcome = symbolize(&folder, &report);
+    let lines: Vec<_> = outcome.stdout.lines().zip(report.lines()).collect();
+    assert_eq!(lines[0].0, lines[0].1);
+    assert_eq!(lines[1].0, lines[1].1);
+    let called = format!("{} in called at {source}:", lines[2].1);
+    let line = lines[2].0.strip_prefix(&called);
+    assert!(matches!(line, Some("2" | "3")), "{outcome:?}");
+    assert_eq!(lines[3].0, lines[3].1);
+    assert!(
+        outcome.stdout.ends_with(
+            lines[3]
+                .1
+                .replace("#1", "#3")
+                .replace("0x10", "0x20")
+                .as_str()
+        )
+    );
+    let whole = &outcome.stdout;
+    assert!(
+        whole.contains(&format!(
+            " in inlined at {source}:6\n       inlined into around at {source}:9\n"
+        )),
+        "{whole}"
+    );
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    assert!(
+        outcome.stderr.starts_with("glebe: /nowhere/at all: "),
+        "{outcome:?}"
+    );
+    assert!(outcome.status.success());
+}
+
+#[test]
+fn symbolize_knows_the_dynamic_symbols_of_a_stripped_program_and_demangles() {
+    let folder = temporary_folder("symbolize-stripped");
+    let Some(program) = compile(&folder, CALLED, &["-s", "-O1", "-rdynamic"]) else {
+        return;
+    };
+    let mangled = address_of(&program, "_ZN5field6hectarEPi");
+    let line = format!("#0 {}+{:#x}", program.display(), mangled + 1);
+    let outcome = symbolize(&folder, &line);
+    assert_eq!(
+        outcome.stdout,
+        format!("{line} in field::hectar(int*)"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn symbolize_fails_without_its_report() {
+    let mut command = glebe();
+    command.args(["symbolize", "/nowhere"]);
+    assert_says(&run(command), 1, "/nowhere");
+}

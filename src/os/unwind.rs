@@ -12,12 +12,11 @@
 //! about 5 KiB of stack.
 
 use super::cpu::{self, FRAME_POINTER, PROGRAM_COUNTER, STACK_POINTER};
-use super::mapping;
+use super::loaded_object::LoadedObject;
+pub(crate) use super::loaded_object::{Module, module_of};
 use super::process::{ErrnoKept, page_bytes};
-use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use core::sync::atomic::{AtomicUsize, Ordering};
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, Evaluation, EvaluationResult,
     EvaluationStorage, NativeEndian, Piece, Register, RegisterRule, UnwindContext,
@@ -68,103 +67,6 @@ pub(crate) fn capture(frames: &mut [usize]) -> usize {
 /// return addresses.
 pub(crate) fn capture_from(registers: &Registers, frames: &mut [usize]) -> usize {
     Walk::new(*registers, true).collect(frames)
-}
-
-/// A file that is loaded, and where in it an address lies.
-pub(crate) struct Module {
-    /// As the loader found it; for the program itself, where the kernel found that. Empty where
-    /// that cannot be known.
-    pub(crate) path: &'static CStr,
-    /// The address in the file's own address space: what its symbols and debug information use.
-    pub(crate) offset: usize,
-}
-
-/// The module that `address` lies in. Its path lives as long as it stays loaded.
-pub(crate) fn module_of(address: usize) -> Option<Module> {
-    let object = Object::at(address)?;
-    // SAFETY: the map of a loaded object begins with these two, and changes neither.
-    let map = unsafe { &*object.link_map.cast::<LinkMap>() };
-    // SAFETY: the loader's names end in NUL.
-    let path = unsafe { CStr::from_ptr(map.name) };
-    Some(Module {
-        path: if path.is_empty() { program() } else { path },
-        offset: address.wrapping_sub(map.bias),
-    })
-}
-
-/// The program's file.
-fn program() -> &'static CStr {
-    static PATH: AtomicUsize = AtomicUsize::new(0);
-    const BYTES: usize = libc::PATH_MAX as usize;
-    let _kept = ErrnoKept::new();
-    // Acquire pairs with the Release below.
-    let mut path = PATH.load(Ordering::Acquire);
-    if path == 0 {
-        // One page more, so that the path ends in NUL.
-        let Some(new) = mapping::map(BYTES + page_bytes()) else {
-            return c"";
-        };
-        // SAFETY: the name ends in NUL, and BYTES are writable.
-        unsafe { libc::readlink(c"/proc/self/exe".as_ptr(), new as *mut c_char, BYTES) };
-        // Release publishes the path; Acquire sees another thread's.
-        path = match PATH.compare_exchange(0, new, Ordering::Release, Ordering::Acquire) {
-            Ok(_) => new,
-            Err(other) => {
-                mapping::unmap(new, BYTES + page_bytes());
-                other
-            }
-        };
-    }
-    // SAFETY: a path that ends in NUL, never changed and never unmapped.
-    unsafe { CStr::from_ptr(path as *const c_char) }
-}
-
-// ---- loaded objects ----------------------------------------------------------------------------
-
-/// `struct dl_find_object` of glibc.
-#[repr(C)]
-struct Object {
-    flags: u64,
-    start: usize,
-    end: usize,
-    link_map: *const c_void,
-    /// Its PT_GNU_EH_FRAME: `.eh_frame_hdr`.
-    table: usize,
-    reserved: [u64; 7],
-}
-
-/// The public beginning of `struct link_map`.
-#[repr(C)]
-struct LinkMap {
-    bias: usize,
-    name: *const c_char,
-}
-
-unsafe extern "C" {
-    /// glibc's, since 2.35: what libgcc's own unwinder asks. Async-signal-safe.
-    fn _dl_find_object(address: *const c_void, object: *mut Object) -> c_int;
-}
-
-impl Object {
-    fn at(address: usize) -> Option<Object> {
-        let mut object = MaybeUninit::uninit();
-        // SAFETY: `object` is valid for writes; any address may be asked for.
-        let found = unsafe { _dl_find_object(address as *const c_void, object.as_mut_ptr()) } == 0;
-        // SAFETY: written where found.
-        found.then(|| unsafe { object.assume_init() })
-    }
-
-    /// What lies in the object from `address` to its end.
-    fn from(&self, address: usize) -> Option<Table> {
-        if !(self.start..self.end).contains(&address) {
-            return None;
-        }
-        // SAFETY: readable as far as the table reaches, which says itself where it ends; and the
-        // module stays loaded, since the thread is going to return into it.
-        let bytes =
-            unsafe { core::slice::from_raw_parts(address as *const u8, self.end - address) };
-        Some(EndianSlice::new(bytes, NativeEndian))
-    }
 }
 
 // ---- memory that may not be there --------------------------------------------------------------
@@ -233,7 +135,7 @@ struct Walk {
     /// after a call.
     is_exact: bool,
     readable: Readable,
-    object: Option<Object>,
+    object: Option<LoadedObject>,
 }
 
 impl Walk {
@@ -272,9 +174,9 @@ impl Walk {
         } else {
             counter.checked_sub(1)?
         };
-        let known = |object: &Object| (object.start..object.end).contains(&address);
+        let known = |object: &LoadedObject| object.contains(address);
         if !self.object.as_ref().is_some_and(known) {
-            self.object = Object::at(address);
+            self.object = LoadedObject::at(address);
         }
         match self.step_by_table(address) {
             Err(gimli::Error::NoUnwindInfoForAddress) => self.step_by_frame_pointer(),
@@ -294,12 +196,13 @@ impl Walk {
         } = self;
         let none = gimli::Error::NoUnwindInfoForAddress;
         let object = object.as_ref().ok_or(none)?;
-        let header = object.from(object.table).ok_or(none)?;
-        let mut bases = BaseAddresses::default().set_eh_frame_hdr(object.table as u64);
+        let header = EndianSlice::new(object.bytes_from(object.table()).ok_or(none)?, NativeEndian);
+        let mut bases = BaseAddresses::default().set_eh_frame_hdr(object.table() as u64);
         let header = EhFrameHdr::from(header).parse(&bases, WORD as u8)?;
         let section = header.eh_frame_ptr().direct()?;
         bases = bases.set_eh_frame(section);
-        let section = EhFrame::from(object.from(section as usize).ok_or(none)?);
+        let section = object.bytes_from(section as usize).ok_or(none)?;
+        let section = EhFrame::new(section, NativeEndian);
         let table = header.table().ok_or(none)?;
         let entry =
             table.fde_for_address(&section, &bases, address as u64, EhFrame::cie_from_offset)?;
@@ -434,6 +337,7 @@ impl Frame<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::ffi::{c_int, c_void};
     use core::hint::black_box;
     use std::vec::Vec;
 
@@ -612,25 +516,7 @@ mod tests {
         super::super::process::set_errno(7);
         let mut frames = [0; 64];
         capture(&mut frames);
-        module_of(frames[0]);
+        assert!(module_of(frames[0]).is_some());
         assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(7));
-    }
-
-    #[test]
-    fn an_addresss_module_is_the_loaders() {
-        let ours = module_of(captured as *const () as usize).expect("the program");
-        let program = std::env::current_exe().expect("a path");
-        assert_eq!(ours.path.to_str(), Ok(program.to_str().expect("UTF-8")));
-        let address = libc::qsort as *const () as usize;
-        let libc = module_of(address).expect("the C library");
-        assert!(
-            libc.path.to_bytes().ends_with(b"/libc.so.6"),
-            "{:?}",
-            libc.path
-        );
-        // SAFETY: the ELF header is loaded.
-        let magic = unsafe { *((address - libc.offset) as *const [u8; 4]) };
-        assert_eq!(&magic, b"\x7fELF");
-        assert!(module_of(8).is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! It knows the library only as a user does: by its file, its environment variables and what it
 //! prints. One room for each step of a run: `library` finds libglebe.so, `program` finds what is to
 //! be executed and says how far a preload reaches there, `run` sets the environment and executes.
+//! `symbolize` reads what a run reported.
 //!
 //! Without std's start-up, which ignores SIGPIPE and opens closed descriptors: the program would
 //! inherit both.
@@ -13,6 +14,7 @@ mod library;
 mod options;
 mod program;
 mod run;
+mod symbolize;
 
 use std::process::exit;
 
@@ -31,6 +33,7 @@ Examples:
   glebe run --stats -- redis-server         and a summary of its memory when it ends
   glebe run --stats=json --stats-file heap.jsonl -- make -j4
                                             one line of JSON from every process that make starts
+  glebe symbolize report.txt                a report with functions, files and lines
   GLEBE_DIRTY_MIB=0 glebe run -- node a.js  with an option of the library: see `glebe options`
   sudo glebe install                        library, header, glebe.pc, command, manual: /usr/local
   glebe install --prefix ~/.local           the same without root
@@ -58,6 +61,7 @@ enum Command {
     Uninstall(install::Place),
     /// List the GLEBE_* variables: values, defaults, meaning
     Options,
+    Symbolize(symbolize::Arguments),
 }
 
 /// Why a command was not carried out.
@@ -87,6 +91,7 @@ extern "C" fn main() {
             print!("{}", options::table());
             Ok(())
         }
+        Command::Symbolize(arguments) => symbolize::symbolize(&arguments),
     };
     exit(match outcome {
         Ok(()) => 0,
