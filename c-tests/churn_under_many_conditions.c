@@ -17,6 +17,7 @@
    under: GLEBE_PURGE_DELAY_MS=0 GLEBE_DIRTY_MIB=0
    under: GLEBE_PURGE_DELAY_MS=3600000 GLEBE_DIRTY_MIB=65536
    under: GLEBE_HARDENED=1
+   under: GLEBE_SAMPLE=100000
    Threads, trims, a fork and large blocks, whatever the process may not do. Not ALONE means with a
    fork: Linux copies the end of the break before it locks it, so a child forked while it moves may
    be refused any growth of it, and with the break alone would be out of memory. */

@@ -1,5 +1,7 @@
 /* expect: exit 0
    modes: link static
+   under: nothing
+   under: GLEBE_SAMPLE=100000
    Hundreds of blocks of a class, freed in random order, waiting in caches, slabs or unmapped: each
    is known to be free until malloc issues it again, and again live from then on. */
 #include "check.h"

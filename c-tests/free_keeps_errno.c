@@ -3,6 +3,7 @@
    under: nothing
    under: confine refuse=madvise,munmap,mremap
    under: GLEBE_HARDENED=1
+   under: GLEBE_SAMPLE=100000
    Also where the system calls that give memory back fail. */
 #include "check.h"
 

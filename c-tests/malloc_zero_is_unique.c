@@ -1,5 +1,7 @@
 /* expect: exit 0
-   modes: link preload static */
+   modes: link preload static
+   under: nothing
+   under: GLEBE_SAMPLE=100000 */
 #include "check.h"
 
 int main(void)

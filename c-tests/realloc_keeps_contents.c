@@ -4,6 +4,7 @@
    under: confine refuse=mremap
    under: GLEBE_SOURCE=mmap
    under: GLEBE_HARDENED=1
+   under: GLEBE_SAMPLE=100000
    Growth and shrinkage between every pair of kinds: small, medium, large, aligned. */
 #include "check.h"
 

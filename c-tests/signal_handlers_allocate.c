@@ -2,6 +2,7 @@
    modes: preload static
    under: nothing
    under: GLEBE_HARDENED=1
+   under: GLEBE_SAMPLE=100000
    A handler that interrupts malloc and free at any instruction allocates, frees its own blocks and
    those of the code it interrupted, and returns; contents are checked on both sides. */
 #include "churn.h"

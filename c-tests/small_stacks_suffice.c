@@ -2,6 +2,7 @@
    modes: link preload
    under: nothing
    under: GLEBE_HARDENED=1
+   under: GLEBE_SAMPLE=100000
    Every door on a thread with the smallest stack there is, and in a handler on a 4 KiB one. */
 #include "check.h"
 #include <limits.h>

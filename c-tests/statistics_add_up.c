@@ -1,5 +1,7 @@
 /* expect: exit 0
-   modes: link static */
+   modes: link static
+   under: nothing
+   under: GLEBE_SAMPLE=100000 */
 #include "check.h"
 #include "glebe.h"
 

@@ -2,6 +2,7 @@
    modes: link preload static
    under: nothing
    under: GLEBE_HARDENED=1
+   under: GLEBE_SAMPLE=100000
    errno is 0 when main starts, whatever constructors allocated, and no call that succeeds sets it:
    programs do test errno after loops that allocate. */
 #include "check.h"

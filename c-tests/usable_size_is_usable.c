@@ -2,6 +2,7 @@
    modes: link preload static
    under: nothing
    under: GLEBE_HARDENED=1
+   under: GLEBE_SAMPLE=100000
    Every byte of the usable size, with neighbours that would show an overlap; size classes step by
    at most 12.5 %. */
 #include "check.h"

@@ -7,7 +7,6 @@ pub(crate) mod guard_pages;
 pub(crate) mod linker;
 #[allow(dead_code, reason = "for the guards, which are still to come")]
 mod loaded_object;
-pub(crate) mod loaded_object;
 pub(crate) mod mapping;
 pub(crate) mod process;
 pub(crate) mod program_break;

@@ -13,7 +13,7 @@
 
 use super::cpu::{self, FRAME_POINTER, PROGRAM_COUNTER, STACK_POINTER};
 use super::loaded_object::LoadedObject;
-pub(crate) use super::loaded_object::{Module, module_of};
+pub(crate) use super::loaded_object::module_of;
 use super::process::{ErrnoKept, page_bytes};
 use core::mem::MaybeUninit;
 use core::ops::Range;
