@@ -25,7 +25,7 @@ enum {
     SHARED_SLOTS = 64,
     ROUNDS = 4,
     MOST_FORKS = 4,
-    IN_CHILD = 300,
+    IN_CHILD = 2000,
     /* How late memory is written to after its free. */
     MOST_DELAY = 100,
 };
