@@ -83,6 +83,57 @@ void *glebe_block_start(const void *address);
 /* The usable bytes of the live block that contains `address`, or 0. */
 size_t glebe_block_size(const void *address);
 
+/* What an address is. */
+typedef enum glebe_kind {
+    GLEBE_KIND_NOT_OURS = 0,   /* nothing of glebe's */
+    GLEBE_KIND_SMALL = 1,      /* in a live block of up to 32 KiB, in a slab */
+    GLEBE_KIND_MEDIUM = 2,     /* in a live block of up to 2 MiB, a span of its own */
+    GLEBE_KIND_LARGE = 3,      /* in a live block above that, a mapping of its own */
+    GLEBE_KIND_GUARDED = 4,    /* in a live block between guard pages */
+    GLEBE_KIND_SAMPLED = 5,    /* in a live block that was sampled (GLEBE_SAMPLE) */
+    GLEBE_KIND_FREE = 6,       /* in memory of glebe's that is in no live block */
+    GLEBE_KIND_GUARD_PAGE = 7, /* in a guard page: any access ends in a report */
+    GLEBE_KIND_OWN = 8,        /* in glebe's own tables or options */
+    GLEBE_KIND_BOOTSTRAP = 9   /* where blocks from before relocation are */
+} glebe_kind;
+
+/* What `address` is at this moment. Like the three above it may cost a search;
+ * never reads at the address. */
+glebe_kind glebe_address_kind(const void *address);
+
+/* ---- guarded blocks --------------------------------------------------------- */
+
+/* `size` bytes, all zero, between guard pages, in any mode: an access past
+ * the end, down to the alignment, or before the block's first page, or after
+ * it was freed (for a while), ends in a report. What lies between the block
+ * and its guards is looked over when it is freed. alignment: a power of two,
+ * in bytes; at least 16 are kept. A block aligned to the page size or more
+ * begins with a page, which glebe_protect wants; its last page may have a
+ * rest. free() and glebe_free() free it; realloc keeps it guarded above
+ * 32 KiB. The usable bytes are exactly `size`. Costs whole pages and some
+ * 10 us. Where the process may have no more mappings for guards the block
+ * comes without (glebe_statistics counts these). NULL with ENOMEM, or EINVAL
+ * for a bad alignment. */
+void *glebe_guarded_alloc(size_t alignment, size_t size);
+
+typedef enum glebe_protection {
+    GLEBE_PROTECT_NONE = 0,      /* every access faults */
+    GLEBE_PROTECT_READ = 1,      /* every write faults */
+    GLEBE_PROTECT_READ_WRITE = 2 /* as allocated */
+} glebe_protection;
+
+/* Sets what may be done with the `size` bytes from `address` on, both
+ * multiples of the page size, within the pages of one live guarded block (the
+ * last page counts as a whole, the first only if the block begins with it).
+ * The contents stay. Faults there are the program's own: they reach its
+ * SIGSEGV handler and are not reported. A block is freed and resized
+ * correctly whatever its protections; resizing ends them. 0; or EINVAL (not
+ * aligned, size 0 or overflowing, beyond the block, not a live guarded block,
+ * unknown protection) or what the kernel refuses with, ENOMEM where it can
+ * split no more mappings, and then nothing has changed. Keeps errno. Calls
+ * for one block, and a free of it, must not run at the same time. */
+int glebe_protect(void *address, size_t size, int protection);
+
 /* ---- statistics ------------------------------------------------------------ */
 
 /* A snapshot; all fields in bytes unless named otherwise. Other threads go on
@@ -107,7 +158,7 @@ typedef struct glebe_statistics {
     size_t thread_caches;      /* caches in use by threads now */
     size_t fork_generation;    /* multi-threaded forks this process descends from */
     size_t sampled_blocks;     /* blocks ever given a page between guard pages by GLEBE_SAMPLE */
-    size_t unguarded_objects;  /* objects that should have had guard pages and got none: see GLEBE_GUARD */
+    size_t unguarded_objects;  /* issued without guard pages, of which there were no more */
 } glebe_statistics;
 
 /* Fills `out` up to out->struct_size bytes. 0, or EINVAL for NULL or a

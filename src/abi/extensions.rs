@@ -1,9 +1,14 @@
 //! What `glebe.h` offers beyond the standard functions. Semantics and units stand there; all keep
-//! errno.
+//! errno but those that allocate.
 
+use crate::abi::libc::refuse;
+use crate::heap::give_back;
+use crate::heap::questions;
 use crate::heap::requests::{self, FreeStatus};
 use crate::observe::statistics;
+use crate::os::mapping::Protection;
 use crate::os::process::ErrnoKept;
+use crate::os::thread_slot::ThreadSlot;
 use core::ffi::{c_char, c_int, c_void};
 
 /// The version, "MAJOR.MINOR.PATCH".
@@ -32,21 +37,21 @@ pub unsafe extern "C" fn glebe_free_checked(block: *mut c_void) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_owns(address: *const c_void) -> c_int {
     let _kept = ErrnoKept::new();
-    c_int::from(requests::block_containing(address as usize).is_some())
+    c_int::from(questions::block_containing(address as usize).is_some())
 }
 
 /// The start of the live block that contains `address`, or null.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_block_start(address: *const c_void) -> *mut c_void {
     let _kept = ErrnoKept::new();
-    requests::block_containing(address as usize).map_or(0, |(start, _)| start) as *mut c_void
+    questions::block_containing(address as usize).map_or(0, |(start, _)| start) as *mut c_void
 }
 
 /// The usable bytes of the live block that contains `address`, or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_block_size(address: *const c_void) -> usize {
     let _kept = ErrnoKept::new();
-    requests::block_containing(address as usize).map_or(0, |(_, bytes)| bytes)
+    questions::block_containing(address as usize).map_or(0, |(_, bytes)| bytes)
 }
 
 /// Fills a `glebe_statistics` up to the size that its first field states. 0, or EINVAL.
@@ -77,5 +82,59 @@ pub unsafe extern "C" fn glebe_get_statistics(out: *mut usize) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_purge() -> usize {
     let _kept = ErrnoKept::new();
-    requests::purge(0)
+    give_back::purge(0)
+}
+
+/// Allocates `size` bytes of zeroes between guard pages, in any mode; null with errno EINVAL for an
+/// alignment that is no power of two, or ENOMEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_guarded_alloc(alignment: usize, size: usize) -> *mut c_void {
+    if !alignment.is_power_of_two() {
+        return refuse(::libc::EINVAL);
+    }
+    // Before relocation there are no guards to be had.
+    if !ThreadSlot::current().is_ready() {
+        return refuse(::libc::ENOMEM);
+    }
+    match requests::allocate_guarded(alignment, size) {
+        0 => refuse(::libc::ENOMEM),
+        address => address as *mut c_void,
+    }
+}
+
+/// Sets what may be done with a range of pages of one guarded block: 0 nothing, 1 read, 2 read and
+/// write. 0, or an error number.
+///
+/// # Safety
+/// Whoever reads or writes the pages meanwhile can do without.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_protect(
+    address: *mut c_void,
+    size: usize,
+    protection: c_int,
+) -> c_int {
+    let protection = match protection {
+        0 => Protection::None,
+        1 => Protection::Read,
+        2 => Protection::ReadWrite,
+        _ => return ::libc::EINVAL,
+    };
+    if !ThreadSlot::current().is_ready() {
+        return ::libc::EINVAL;
+    }
+    let _kept = ErrnoKept::new();
+    match questions::protect(address as usize, size, protection) {
+        Ok(()) => 0,
+        Err(code) => code,
+    }
+}
+
+/// What `address` is, as a `glebe_kind`.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_address_kind(address: *const c_void) -> c_int {
+    if !ThreadSlot::current().is_ready() {
+        return 0;
+    }
+    let _kept = ErrnoKept::new();
+    questions::address_kind(address as usize) as c_int
 }

@@ -3,7 +3,7 @@
 
 use crate::base::fixed_text::FixedText;
 use crate::config;
-use crate::heap::requests;
+use crate::heap::give_back;
 use crate::observe::statistics::{self, Snapshot};
 use crate::os::process::{self, ErrnoKept};
 use crate::pages::source;
@@ -15,7 +15,7 @@ use core::fmt::Write as _;
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_malloc_trim(pad: usize) -> c_int {
     let _kept = ErrnoKept::new();
-    c_int::from(requests::purge(pad) > 0)
+    c_int::from(give_back::purge(pad) > 0)
 }
 
 /// mallopt. Keys with a meaning here, which return 1:

@@ -9,5 +9,5 @@ mod metadata_fault;
 mod quarantine;
 pub(crate) mod sampled_report;
 pub(crate) mod sampled_slots;
-mod slab_fault;
+pub(crate) mod slab_fault;
 mod trace;

@@ -389,6 +389,13 @@ pub(super) fn is_in_region(address: usize) -> bool {
     Table::get().is_some_and(|table| address.wrapping_sub(table.region()) < PAGES * page_bytes())
 }
 
+/// Whether `address` lies in a guard page of the region.
+pub(crate) fn is_guard(address: usize) -> bool {
+    is_in_region(address)
+        && Table::get()
+            .is_some_and(|table| ((address - table.region()) / page_bytes()).is_multiple_of(2))
+}
+
 /// Whether `address` lies in a guard page of the table.
 pub(super) fn is_beside_table(address: usize) -> bool {
     Table::get().is_some_and(|table| {

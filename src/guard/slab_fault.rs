@@ -35,7 +35,7 @@ fn is_before_a_slab(address: usize) -> bool {
 }
 
 /// Whether a fault at `address` is for [`report`].
-pub(super) fn owns(address: usize) -> bool {
+pub(crate) fn owns(address: usize) -> bool {
     slab_guarded_at(address).is_some() || is_before_a_slab(address)
 }
 

@@ -115,6 +115,18 @@ pub(crate) fn block_bytes(address: usize) -> Option<usize> {
     None
 }
 
+/// Whether `address` lies in the arena or in a block mapped before relocation.
+#[cold]
+pub(crate) fn contains(address: usize) -> bool {
+    if address.wrapping_sub(arena_start()) < ARENA_BYTES {
+        return true;
+    }
+    MAPPED_AT.iter().zip(&MAPPED_BYTES).any(|(at, bytes)| {
+        let start = at.load(Ordering::Relaxed);
+        start != 0 && address.wrapping_sub(start) < bytes.load(Ordering::Relaxed)
+    })
+}
+
 /// realloc before relocation.
 #[cold]
 pub(crate) fn reallocate(address: usize, bytes: usize) -> usize {

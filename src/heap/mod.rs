@@ -4,7 +4,10 @@
 pub(crate) mod bootstrap;
 pub(crate) mod foreign;
 pub(crate) mod fork;
+mod found;
+pub(crate) mod give_back;
 pub(crate) mod hardened;
+pub(crate) mod questions;
 pub(crate) mod requests;
 pub(crate) mod start;
 pub(crate) mod thread;

@@ -1,6 +1,8 @@
 //! The requests: allocate, free, resize, ask. Addresses in, addresses out; 0 is out of memory.
 //! No door's policy: errno and the order of arguments are `abi`'s business.
 
+use super::found::{Found, InUse, look_up, report_double, report_inside};
+use super::give_back::purge;
 use super::hardened::{self, Named, NothingNamed};
 use super::thread::with_cache;
 use super::{bootstrap, foreign, start};
@@ -8,21 +10,17 @@ use crate::base::address::GRANULE_BYTES;
 use crate::cache::bin::{Bin, Room};
 use crate::cache::thread_cache::{self, ThreadCache};
 use crate::config;
-use crate::guard::guarded_object;
-use crate::guard::sampled_report;
-use crate::guard::sampled_slots::{self, InRegion};
+use crate::guard::{guarded_object, sampled_slots};
+use crate::large::large_object;
 use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
-use crate::large::{idle_memory, large_object};
-use crate::metadata::span::{self, Kind, Place, Span, UNOWNED};
+use crate::metadata::span::{self, Kind, Span, UNOWNED};
 use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::{BUSY, ThreadSlot};
-use crate::report;
 use crate::small::block::Block;
-use crate::small::orphans;
 use crate::small::seal::Asked;
 use crate::small::size_class::{SLAB_MAX_BYTES, SizeClass};
-use crate::small::slab::{InSlab, Slab, class_of, classify};
+use crate::small::slab::{Slab, class_of};
 use core::sync::atomic::Ordering;
 
 /// Sizes above this fail on every door (PTRDIFF_MAX).
@@ -438,141 +436,7 @@ pub(crate) fn free_checked(address: usize) -> FreeStatus {
     }
 }
 
-// ---- look up -------------------------------------------------------------------------------------
-
-/// A block in use.
-pub(crate) struct InUse {
-    place: Place,
-    /// `Some` in a slab.
-    block: Option<Block>,
-    /// Usable bytes.
-    bytes: usize,
-}
-
-/// What an address is to us.
-enum Found {
-    /// The start of a block in use.
-    InUse(InUse),
-    /// Inside a block in use that starts at `start` and has `bytes`.
-    Inside { start: usize, bytes: usize },
-    /// In memory of ours that is free: in a block of a size class with `bytes`, or 0.
-    Free { bytes: usize },
-    /// Nothing of ours.
-    NotOurs,
-}
-
-fn look_up(address: usize) -> Found {
-    let Some(place) = span::containing(address).or_else(|| span::place_of(address)) else {
-        return Found::NotOurs;
-    };
-    let start = place.start.address();
-    match place.span.kind() {
-        Kind::Slab => {
-            let slab = Slab::at(place);
-            match classify(slab, address) {
-                InSlab::Start(block) | InSlab::Inside(block) if is_free(slab, block) => {
-                    let bytes = slab.class().block_bytes();
-                    Found::Free { bytes }
-                }
-                InSlab::Start(block) => Found::InUse(InUse {
-                    place,
-                    block: Some(block),
-                    bytes: small_usable_bytes(slab, block),
-                }),
-                InSlab::Inside(block) => Found::Inside {
-                    start: block.address(),
-                    bytes: small_usable_bytes(slab, block),
-                },
-                InSlab::Unused => Found::Free { bytes: 0 },
-            }
-        }
-        Kind::Medium | Kind::Large => {
-            let bytes = place.span.object_bytes();
-            if address == start {
-                Found::InUse(InUse {
-                    place,
-                    block: None,
-                    bytes,
-                })
-            } else if address - start < bytes {
-                Found::Inside { start, bytes }
-            } else {
-                Found::Free { bytes: 0 }
-            }
-        }
-        Kind::Sampled => match sampled_slots::look_up(address) {
-            InRegion::Start { bytes } => Found::InUse(InUse {
-                place,
-                block: None,
-                bytes,
-            }),
-            InRegion::Inside { start, bytes } => Found::Inside { start, bytes },
-            InRegion::Beside => Found::Free { bytes: 0 },
-        },
-        Kind::Guarded => {
-            let (start, bytes) = guarded_object::extent(place);
-            if address == start {
-                Found::InUse(InUse {
-                    place,
-                    block: None,
-                    bytes,
-                })
-            } else if address.wrapping_sub(start) < bytes {
-                Found::Inside { start, bytes }
-            } else {
-                Found::Free { bytes: 0 }
-            }
-        }
-        Kind::Free | Kind::Cached | Kind::GuardedFree => Found::Free { bytes: 0 },
-        Kind::Released if large_object::is_released(address) => Found::Free { bytes: 0 },
-        Kind::Released | Kind::None | Kind::Tail => Found::NotOurs,
-    }
-}
-
-fn is_free(slab: Slab, block: Block) -> bool {
-    if config::hardened() {
-        hardened::Found::new(slab, block).is_free()
-    } else {
-        block.is_marked(slab.span)
-    }
-}
-
-/// Usable bytes of a block in use: in hardened mode, as many as were asked for.
-fn small_usable_bytes(slab: Slab, block: Block) -> usize {
-    let class_bytes = slab.class().block_bytes();
-    if config::hardened() {
-        let asked = hardened::Found::new(slab, block).asked();
-        asked.map_or(class_bytes, |asked| asked.bytes)
-    } else {
-        class_bytes
-    }
-}
-
-/// `door` was passed an address inside the block at `start`.
-fn report_inside(door: &str, address: usize, start: usize, bytes: usize) {
-    if !sampled_report::misuse_at(door, address) {
-        report::inside_block(door, address, start, bytes);
-    }
-}
-
-/// `door` was passed an address in free memory, in a block of a size class with `bytes`, or 0.
-fn report_double(door: &str, address: usize, bytes: usize) {
-    if !sampled_report::misuse_at(door, address) {
-        report::double_free(door, address, bytes);
-    }
-}
-
-/// Start and usable bytes of the block in use that contains `address`.
-pub(crate) fn block_containing(address: usize) -> Option<(usize, usize)> {
-    if !ThreadSlot::current().is_ready() {
-        return None;
-    }
-    match look_up(address) {
-        Found::InUse(found) => Some((address, found.bytes)),
-        Found::Inside { start, bytes } => Some((start, bytes)),
-        _ => None,
-    }
-}
+// ---- ask ----------------------------------------------------------------------------------------
 
 /// Bytes of the block in use at `address`, where that is in a slab's first granule: what most are,
 /// found without a division.
@@ -716,27 +580,4 @@ fn copy_to_new(address: usize, old_bytes: usize, bytes: usize) -> usize {
         }
     }
     new
-}
-
-// ---- give back -----------------------------------------------------------------------------------
-
-/// Gives all free memory but `keep_bytes` of it back to the kernel now; the bytes given back.
-pub(crate) fn purge(keep_bytes: usize) -> usize {
-    if !ThreadSlot::current().is_ready() {
-        return 0;
-    }
-    let before = crate::pages::purge::purged_bytes();
-    with_cache(|cache| {
-        crate::cache::pool::drain_idle(cache);
-        hardened::end_quarantine(cache);
-        cache.flush();
-        orphans::release_empty(cache.address());
-    });
-    if keep_bytes == 0 {
-        guarded_object::release_all();
-        idle_memory::give_back_all();
-    } else {
-        idle_memory::give_back_to(keep_bytes);
-    }
-    crate::pages::purge::purged_bytes().wrapping_sub(before)
 }

@@ -13,23 +13,26 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Tables of which faults beside them are told from others; the tables beyond have guards too.
-const MOST_GUARDED: usize = 64;
+/// Tables that are known by their addresses; those beyond serve as well.
+const MOST_KNOWN: usize = 64;
 
-/// A table between two guard pages, for a word each: written once, the length first.
-struct Guarded {
-    /// Address of the table; 0 where there is none.
+/// A table; written once, the address last.
+struct Table {
+    /// 0 where there is none.
     start: AtomicUsize,
     bytes: AtomicUsize,
+    /// Bytes of the guard on each side.
+    guard: AtomicUsize,
 }
 
-static GUARDED: [Guarded; MOST_GUARDED] = [const {
-    Guarded {
+static KNOWN: [Table; MOST_KNOWN] = [const {
+    Table {
         start: AtomicUsize::new(0),
         bytes: AtomicUsize::new(0),
+        guard: AtomicUsize::new(0),
     }
-}; MOST_GUARDED];
-static GUARDED_TABLES: AtomicUsize = AtomicUsize::new(0);
+}; MOST_KNOWN];
+static TABLES: AtomicUsize = AtomicUsize::new(0);
 
 /// Maps `bytes` of zeroes for a table that lives as long as the process; in hardened mode between
 /// guard pages, if they are to be had.
@@ -37,7 +40,9 @@ pub(crate) fn map_table(bytes: usize) -> Option<usize> {
     let address = if config::hardened() {
         map_between_guards(bytes)?
     } else {
-        mapping::map_sparse(bytes)?
+        let address = mapping::map_sparse(bytes)?;
+        remember(address, bytes, 0);
+        address
     };
     MAPPED_BYTES.fetch_add(bytes, Ordering::Relaxed);
     mapping::name(address, bytes, c"glebe metadata");
@@ -46,6 +51,7 @@ pub(crate) fn map_table(bytes: usize) -> Option<usize> {
 
 /// Unmaps a table that nobody has seen.
 pub(crate) fn unmap_table(address: usize, bytes: usize) {
+    // What is remembered of it stays: no other lies between its guards.
     mapping::unmap(address, bytes);
     MAPPED_BYTES.fetch_sub(bytes, Ordering::Relaxed);
 }
@@ -54,30 +60,40 @@ fn map_between_guards(bytes: usize) -> Option<usize> {
     let page = page_bytes();
     let before = mapping::map_sparse(bytes + 2 * page)?;
     let start = before + page;
-    guard_pages::install(before, page);
-    guard_pages::install(start + bytes, page);
-    remember_guards(start, bytes);
+    let guarded = [before, start + bytes].map(|it| guard_pages::install(it, page).is_some());
+    remember(start, bytes, if guarded == [true; 2] { page } else { 0 });
     Some(start)
 }
 
-fn remember_guards(start: usize, bytes: usize) {
-    let number = GUARDED_TABLES.fetch_add(1, Ordering::Relaxed);
-    if let Some(table) = GUARDED.get(number) {
+fn remember(start: usize, bytes: usize, guard: usize) {
+    let number = TABLES.fetch_add(1, Ordering::Relaxed);
+    if let Some(table) = KNOWN.get(number) {
         table.bytes.store(bytes, Ordering::Relaxed);
-        // Release pairs with the Acquire of `is_guard`.
+        table.guard.store(guard, Ordering::Relaxed);
+        // Release pairs with the Acquire of `known`.
         table.start.store(start, Ordering::Release);
     }
 }
 
+/// Start, length and length of the guards of each table that is known.
+fn known() -> impl Iterator<Item = (usize, usize, usize)> {
+    KNOWN.iter().filter_map(|table| {
+        // Acquire pairs with the Release of `remember`.
+        let start = table.start.load(Ordering::Acquire);
+        let bytes = table.bytes.load(Ordering::Relaxed);
+        (start != 0).then(|| (start, bytes, table.guard.load(Ordering::Relaxed)))
+    })
+}
+
+/// Whether `address` lies in a table. Async-signal-safe.
+pub(crate) fn is_table(address: usize) -> bool {
+    known().any(|(start, bytes, _)| address.wrapping_sub(start) < bytes)
+}
+
 /// Whether `address` lies in a guard page beside a table. Async-signal-safe.
 pub(crate) fn is_guard(address: usize) -> bool {
-    GUARDED.iter().any(|table| {
-        // Acquire pairs with the Release of `remember_guards`.
-        let start = table.start.load(Ordering::Acquire);
-        let offset = address.wrapping_sub(start);
-        start != 0
-            && (offset.wrapping_add(page_bytes()) < page_bytes()
-                || offset.wrapping_sub(table.bytes.load(Ordering::Relaxed)) < page_bytes())
+    known().any(|(start, bytes, guard)| {
+        address.wrapping_sub(start - guard) < guard || address.wrapping_sub(start + bytes) < guard
     })
 }
 
@@ -98,7 +114,7 @@ fn table_reserved(bytes: usize) -> Option<usize> {
     let page = page_bytes();
     let start = mapping::reserve(bytes + 2 * page)? + page;
     mapping::name(start, bytes, c"glebe metadata");
-    remember_guards(start, bytes);
+    remember(start, bytes, page);
     Some(start)
 }
 

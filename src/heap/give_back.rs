@@ -1,0 +1,30 @@
+//! Free memory goes back to the kernel because somebody asks.
+
+use super::hardened;
+use super::thread::with_cache;
+use crate::cache::pool;
+use crate::guard::guarded_object;
+use crate::large::idle_memory;
+use crate::os::thread_slot::ThreadSlot;
+use crate::small::orphans;
+
+/// Gives all free memory but `keep_bytes` of it back to the kernel now; the bytes given back.
+pub(crate) fn purge(keep_bytes: usize) -> usize {
+    if !ThreadSlot::current().is_ready() {
+        return 0;
+    }
+    let before = crate::pages::purge::purged_bytes();
+    with_cache(|cache| {
+        pool::drain_idle(cache);
+        hardened::end_quarantine(cache);
+        cache.flush();
+        orphans::release_empty(cache.address());
+    });
+    if keep_bytes == 0 {
+        guarded_object::release_all();
+        idle_memory::give_back_all();
+    } else {
+        idle_memory::give_back_to(keep_bytes);
+    }
+    crate::pages::purge::purged_bytes().wrapping_sub(before)
+}
