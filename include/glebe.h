@@ -110,7 +110,7 @@ glebe_kind glebe_address_kind(const void *address);
  * in bytes; at least 16 are kept. A block aligned to the page size or more
  * begins with a page, which glebe_protect wants; its last page may have a
  * rest. free() and glebe_free() free it; realloc keeps it guarded above
- * 32 KiB. The usable bytes are exactly `size`. Costs whole pages and some
+ * 16 KiB. The usable bytes are exactly `size`. Costs whole pages and some
  * 10 us. Where the process may have no more mappings for guards the block
  * comes without (glebe_statistics counts these). NULL with ENOMEM, or EINVAL
  * for a bad alignment. */

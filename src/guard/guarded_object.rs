@@ -461,6 +461,12 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     Some(new)
 }
 
+/// Undoes the protections that the program set of an object's pages; `false` where the kernel
+/// refuses.
+pub(crate) fn end_protections(place: Place) -> bool {
+    Object::of(place).end_protections()
+}
+
 /// Bytes for which an object that grows gets room: a loop of small steps moves it a few times.
 fn with_growth(bytes: usize) -> usize {
     bytes.saturating_add(bytes / 2)

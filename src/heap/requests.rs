@@ -26,6 +26,9 @@ use core::sync::atomic::Ordering;
 /// Sizes above this fail on every door (PTRDIFF_MAX).
 pub(crate) const MAX_BYTES: usize = isize::MAX as usize;
 
+/// A guarded object that is resized to no more than this need not stay one.
+const GUARDED_LEAST_BYTES: usize = SLAB_MAX_BYTES / 2;
+
 // ---- allocate ------------------------------------------------------------------------------------
 
 /// Allocates `bytes`, aligned to 16.
@@ -547,12 +550,13 @@ fn resize(address: usize, found: &InUse, bytes: usize) -> usize {
                 return moved;
             }
         }
-        Kind::Guarded if bytes > SLAB_MAX_BYTES => {
+        Kind::Guarded if bytes > GUARDED_LEAST_BYTES => {
             return or_after_purge(|| {
                 with_cache(|_| guarded_object::resize(place, bytes)).flatten()
             })
             .unwrap_or(0);
         }
+        Kind::Guarded if !guarded_object::end_protections(place) => return 0,
         _ => {}
     }
     move_to_new(address, found, bytes)
