@@ -1,5 +1,6 @@
 /* expect: exit 0
    modes: link preload static
+   flags: -Wno-use-after-free
    under: GLEBE_HARDENED=1
    under: GLEBE_HARDENED=1 GLEBE_GUARD=mprotect
    under: GLEBE_GUARD_LARGE=1

@@ -27,7 +27,7 @@ static int mappings(void)
 int main(void)
 {
     size_t size = 2 * MIB + 4096;
-    glebe_statistics figures = {sizeof figures};
+    glebe_statistics figures = {.struct_size = sizeof figures};
     const char *guard = getenv("GLEBE_GUARD");
     int splits = guard && strcmp(guard, "mprotect") == 0;
     for (int i = 0; i < BLOCKS; i++)

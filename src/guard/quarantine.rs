@@ -56,17 +56,19 @@ impl Freed {
     }
 }
 
-/// Queues a mapping. `unmap` is told of those for which there is no place any more.
+/// Queues a mapping, whatever its length. `unmap` is told of those for which there is no place any
+/// more.
 pub(super) fn put(freed: Freed, mut unmap: impl FnMut(Freed)) {
+    let most_bytes = MOST_QUEUED_BYTES.saturating_sub(freed.bytes());
+    while queued() >= MOST_QUEUED || QUEUED_BYTES.load(Ordering::Relaxed) > most_bytes {
+        let Some(oldest) = take_oldest() else { break };
+        keep(oldest, &mut unmap);
+    }
     QUEUED_BYTES.fetch_add(freed.bytes(), Ordering::Relaxed);
     let number = PUT_IN.fetch_add(1, Ordering::Relaxed);
     // The place is empty but where a thread was slow to take what was in it.
     if let Some(passed) = exchange(number, freed.to_word()) {
         keep(passed, &mut unmap);
-    }
-    while queued() > MOST_QUEUED || QUEUED_BYTES.load(Ordering::Relaxed) > MOST_QUEUED_BYTES {
-        let Some(oldest) = take_oldest() else { break };
-        keep(oldest, &mut unmap);
     }
 }
 
