@@ -1,5 +1,5 @@
 /* expect: abort "fatal: double free: ptr=0x"
-   modes: link preload static
+   modes: link static
    under: GLEBE_HARDENED=1 */
 #include "check.h"
 #include "glebe.h"

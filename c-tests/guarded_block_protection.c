@@ -1,6 +1,5 @@
 /* expect: exit 0
-   modes: link preload static
-   flags: -Wno-use-after-free
+   modes: link static
    under: GLEBE_SAMPLE=0
    under: GLEBE_HARDENED=1
    under: GLEBE_GUARD=mprotect

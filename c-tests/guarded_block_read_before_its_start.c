@@ -1,5 +1,5 @@
 /* expect: abort "fatal: read before the start of a block: ptr=0x" " bytes=100 offset=-1"
-   modes: link preload static
+   modes: link static
    under: GLEBE_HARDENED=1 */
 #include "check.h"
 #include "glebe.h"

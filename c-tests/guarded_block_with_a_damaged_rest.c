@@ -1,5 +1,5 @@
 /* expect: abort "fatal: write past the end of a block: ptr=0x" " bytes=69997 offset=69999 door=free"
-   modes: link preload static
+   modes: link static
    under: GLEBE_HARDENED=1
    The three bytes between the block's end and the guard are looked over when it is freed. */
 #include "check.h"

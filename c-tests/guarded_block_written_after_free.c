@@ -1,6 +1,5 @@
 /* expect: abort "fatal: write after free: ptr=0x" " bytes=70000 offset=69999"
-   modes: link preload static
-   flags: -Wno-use-after-free
+   modes: link static
    under: GLEBE_HARDENED=1
    under: GLEBE_GUARD=mprotect */
 #include "check.h"

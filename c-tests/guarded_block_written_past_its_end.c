@@ -1,5 +1,5 @@
 /* expect: abort "fatal: write past the end of a block: ptr=0x" " bytes=5000000 offset=5000000"
-   modes: link preload static
+   modes: link static
    under: GLEBE_HARDENED=1
    under: GLEBE_GUARD=mprotect */
 #include "check.h"

@@ -1,6 +1,5 @@
 /* expect: exit 0
-   modes: link preload static
-   flags: -Wno-use-after-free
+   modes: link static
    under: GLEBE_HARDENED=1
    under: GLEBE_HARDENED=1 GLEBE_GUARD=mprotect
    under: GLEBE_GUARD_LARGE=1

@@ -1,5 +1,5 @@
 /* expect: exit 0
-   modes: preload
+   modes: link
    library: shipped
    under: GLEBE_GUARD_LARGE=1
    under: GLEBE_GUARD_LARGE=1 GLEBE_GUARD=mprotect

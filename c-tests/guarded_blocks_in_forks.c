@@ -5,7 +5,6 @@
    Threads allocate and free guarded blocks while others fork: each child goes on, and no block is
    issued twice. */
 #include "check.h"
-#include "glebe.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
