@@ -51,9 +51,8 @@ impl Random {
     /// The next number, from 0 to `bound` - 1; `bound` is at least 1.
     #[inline(always)]
     pub(crate) fn below(&self, bound: u32) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "a product's upper half")]
-        let scaled = ((self.next() >> 32) * u64::from(bound) >> 32) as u32;
-        scaled
+        let scaled = ((self.next() >> 32) * u64::from(bound)) >> 32;
+        scaled as u32
     }
 }
 
