@@ -60,7 +60,7 @@ impl Freed {
 /// more.
 pub(super) fn put(freed: Freed, mut unmap: impl FnMut(Freed)) {
     let most_bytes = MOST_QUEUED_BYTES.saturating_sub(freed.bytes());
-    while queued() >= MOST_QUEUED || QUEUED_BYTES.load(Ordering::Relaxed) > most_bytes {
+    while queued() >= MOST_QUEUED || queued_bytes() > most_bytes {
         let Some(oldest) = take_oldest() else { break };
         keep(oldest, &mut unmap);
     }
@@ -72,9 +72,17 @@ pub(super) fn put(freed: Freed, mut unmap: impl FnMut(Freed)) {
     }
 }
 
+// In the child of a fork the words may be from several instants, and a difference negative.
+
 fn queued() -> usize {
     let taken_out = TAKEN_OUT.load(Ordering::Relaxed);
-    PUT_IN.load(Ordering::Relaxed).wrapping_sub(taken_out)
+    let queued = PUT_IN.load(Ordering::Relaxed).wrapping_sub(taken_out);
+    queued.cast_signed().max(0).cast_unsigned()
+}
+
+fn queued_bytes() -> usize {
+    let bytes = QUEUED_BYTES.load(Ordering::Relaxed);
+    bytes.cast_signed().max(0).cast_unsigned()
 }
 
 /// Exchanges what is in the place of entry `number` of the queue.
@@ -89,7 +97,7 @@ fn exchange(number: usize, word: u64) -> Option<Freed> {
 fn take_oldest() -> Option<Freed> {
     loop {
         let number = TAKEN_OUT.load(Ordering::Relaxed);
-        if number == PUT_IN.load(Ordering::Relaxed) {
+        if queued() == 0 {
             return None;
         }
         let mine = TAKEN_OUT
