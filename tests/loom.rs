@@ -47,6 +47,8 @@ mod metadata {
     fn map_table(bytes: usize) -> Option<usize> {
         Some(Vec::leak(vec![0u64; bytes.div_ceil(8)]).as_ptr() as usize)
     }
+
+    fn unmap_table(_: usize, _: usize) {}
 }
 
 #[path = "../src/pages"]
