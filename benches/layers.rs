@@ -20,6 +20,8 @@ mod base;
 mod cache;
 #[path = "../src/config.rs"]
 mod config;
+#[path = "../src/guard/mod.rs"]
+mod guard;
 #[path = "../src/heap/mod.rs"]
 mod heap;
 #[path = "../src/large/mod.rs"]
