@@ -9,6 +9,7 @@ mod base {
     pub(crate) mod atomic;
     pub(crate) mod bit_run;
     pub(crate) mod chain_stack;
+    pub(crate) mod random;
     pub(crate) mod shared;
     pub(crate) mod tagged_stack;
 }
@@ -24,6 +25,35 @@ mod os {
         }
     }
 
+    pub(crate) mod guard_pages {
+        #[derive(Clone, Copy)]
+        pub(crate) enum Method {
+            Advice = 1,
+        }
+
+        impl Method {
+            pub(crate) fn from_number(_number: u32) -> Option<Method> {
+                None
+            }
+        }
+
+        pub(crate) fn install(_address: usize, _bytes: usize) -> Option<Method> {
+            None
+        }
+
+        pub(crate) fn remove(_method: Method, _address: usize, _bytes: usize) -> bool {
+            false
+        }
+
+        pub(crate) fn forget(_method: Method) {}
+    }
+
+    pub(crate) mod process {
+        pub(crate) fn page_bytes() -> usize {
+            4096
+        }
+    }
+
     pub(crate) mod cpu {
         /// # Safety
         /// The word is readable.
@@ -35,6 +65,25 @@ mod os {
             unsafe { *((address + OFFSET) as *const usize) != value }
         }
     }
+}
+
+/// Default mode.
+mod config {
+    pub(crate) fn hardened() -> bool {
+        false
+    }
+
+    pub(crate) fn link_key() -> u64 {
+        0
+    }
+
+    pub(crate) fn seal_key() -> u64 {
+        0
+    }
+}
+
+mod report {
+    pub(crate) fn free_list_corrupted(_address: usize) {}
 }
 
 #[path = "../src/metadata"]
@@ -97,6 +146,7 @@ mod pages {
 mod small {
     pub(crate) mod block;
     pub(crate) mod orphans;
+    pub(crate) mod seal;
     pub(crate) mod size_class;
     pub(crate) mod slab;
 }

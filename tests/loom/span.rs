@@ -54,6 +54,7 @@ pub(crate) struct Span {
     pub(crate) class: OwnersOnly<u8>,
     pub(crate) granules: OwnersOnly<u8>,
     pub(crate) chunk: OwnersOnly<u32>,
+    pub(crate) distance: OwnersOnly<u32>,
     kind: AtomicU8,
     pub(crate) queued: AtomicU8,
     pub(crate) orphan_link: AtomicU32,
