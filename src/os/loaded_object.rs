@@ -84,10 +84,10 @@ unsafe extern "C" {
 impl LoadedObject {
     /// The object whose segments `address` lies among.
     pub(super) fn at(address: usize) -> Option<LoadedObject> {
-        let mut object = MaybeUninit::uninit();
+        let mut object = MaybeUninit::zeroed();
         // SAFETY: `object` is valid for writes; any address may be asked for.
         let found = unsafe { _dl_find_object(address as *const c_void, object.as_mut_ptr()) } == 0;
-        // SAFETY: written where found.
+        // SAFETY: initialised, and written where found.
         found.then(|| unsafe { object.assume_init() })
     }
 

@@ -51,12 +51,13 @@ impl Registers {
 /// which this call returns; innermost first. Returns how many there are.
 #[inline(never)]
 pub(crate) fn capture(frames: &mut [usize]) -> usize {
-    let mut context = MaybeUninit::<libc::ucontext_t>::uninit();
+    // Zeroes, since getcontext leaves out the registers that no call preserves.
+    let mut context = MaybeUninit::<libc::ucontext_t>::zeroed();
     // SAFETY: writes the context; nobody will set it.
     if unsafe { libc::getcontext(context.as_mut_ptr()) } != 0 {
         return 0;
     }
-    // SAFETY: getcontext has written the registers of this frame.
+    // SAFETY: initialised, and getcontext has written what of this frame counts.
     let registers = unsafe { Registers::of_context(context.as_ptr()) };
     let mut walk = Walk::new(registers, false);
     walk.step();
@@ -164,8 +165,7 @@ impl Walk {
         count
     }
 
-    /// Goes to the caller; `None` where there is none, or none can be found. Never goes in a circle
-    /// without end, as `collect` bounds it.
+    /// Goes to the caller; `None` where there is none, or none can be found.
     fn step(&mut self) -> Option<()> {
         let counter = self.registers.0[PROGRAM_COUNTER];
         // A call may be the last instruction of its function: the address after it is another's.
@@ -250,9 +250,14 @@ impl Walk {
             let Some(value) = value else { return Ok(None) };
             caller.0[usize::from(register.0)] = value;
         }
-        caller.0[PROGRAM_COUNTER] = caller.get(return_address).unwrap_or(0);
+        let counter = caller.get(return_address).unwrap_or(0);
+        caller.0[PROGRAM_COUNTER] = counter;
         *is_exact = entry.is_signal_trampoline();
-        Ok(Some(caller))
+        // Callers lie further up. Only a signal may have come while another stack was in use.
+        let [stack, old_counter] =
+            [STACK_POINTER, PROGRAM_COUNTER].map(|register| frame.registers.0[register]);
+        let is_further_up = cfa > stack || cfa == stack && counter != old_counter;
+        Ok((is_further_up || *is_exact).then_some(caller))
     }
 
     /// The caller of code without a table. A jump to nowhere is such code, and has no frame yet.
@@ -422,22 +427,26 @@ mod tests {
         assert_eq!(capture(&mut []), 0);
     }
 
+    extern "C" fn compare(_: *const c_void, into: *const c_void) -> c_int {
+        let frames = captured();
+        // SAFETY: what `sort` sorts are pointers to its list.
+        unsafe { *(*into.cast::<*mut Vec<usize>>()) = frames };
+        0
+    }
+
+    /// A stack with the C library's qsort in its middle.
+    #[inline(never)]
+    fn sort() -> Vec<usize> {
+        let mut frames = Vec::new();
+        let mut pointers = [&raw mut frames; 2];
+        // SAFETY: two pointers, which `compare` may follow.
+        unsafe { libc::qsort(pointers.as_mut_ptr().cast(), 2, WORD, Some(compare)) };
+        black_box(frames)
+    }
+
     #[test]
     fn a_walk_crosses_c_code_without_frame_pointers() {
-        static FRAMES: std::sync::Mutex<Vec<usize>> = std::sync::Mutex::new(Vec::new());
-        extern "C" fn compare(_: *const c_void, _: *const c_void) -> c_int {
-            *FRAMES.lock().expect("no panic") = captured();
-            0
-        }
-        #[inline(never)]
-        fn sort() {
-            let mut numbers = [2, 1];
-            // SAFETY: two numbers; `compare` reads none.
-            unsafe { libc::qsort(numbers.as_mut_ptr().cast(), 2, 4, Some(compare)) };
-            black_box(&numbers);
-        }
-        sort();
-        let frames = FRAMES.lock().expect("no panic");
+        let frames = sort();
         let chain = [compare as *const () as usize, sort as *const () as usize];
         assert!(has_chain(&frames, &chain), "{frames:x?}");
     }
@@ -454,25 +463,39 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_crosses_a_signals_frame_and_begins_at_one() {
+    fn a_walk_crosses_a_signals_frame_and_begins_at_one_on_an_alternate_stack_too() {
         #[inline(never)]
         fn interrupted() {
             // SAFETY: the handler that is installed below.
             black_box(unsafe { libc::raise(libc::SIGURG) });
         }
-        // SAFETY: all zero is an action without flags and with an empty mask.
-        let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
-        action.sa_sigaction = handler as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO;
-        // SAFETY: a whole action; no other test uses the signal.
-        unsafe { libc::sigaction(libc::SIGURG, &raw const action, core::ptr::null_mut()) };
-        interrupted();
-        let (through, from) = &*INTERRUPTED.lock().expect("no panic");
-        let interrupted = interrupted as *const () as usize;
-        let chain = [handler as *const () as usize, interrupted];
-        assert!(has_chain(through, &chain), "{through:x?}");
-        assert!(has_chain(&from[1..], &[interrupted]), "{from:x?}");
-        assert!(through.ends_with(from), "{through:x?} {from:x?}");
+        let mut room = std::vec![0_u8; 1 << 16];
+        let mut stack = libc::stack_t {
+            ss_sp: room.as_mut_ptr().cast(),
+            ss_flags: 0,
+            ss_size: room.len(),
+        };
+        // SAFETY: the room lives until it is given up below.
+        let given = unsafe { libc::sigaltstack(&stack, core::ptr::null_mut()) };
+        assert_eq!(given, 0);
+        for flags in [libc::SA_SIGINFO, libc::SA_SIGINFO | libc::SA_ONSTACK] {
+            // SAFETY: all zero is an action without flags and with an empty mask.
+            let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+            action.sa_sigaction = handler as *const () as usize;
+            action.sa_flags = flags;
+            // SAFETY: a whole action; no other test uses the signal.
+            unsafe { libc::sigaction(libc::SIGURG, &raw const action, core::ptr::null_mut()) };
+            interrupted();
+            let (through, from) = &*INTERRUPTED.lock().expect("no panic");
+            let interrupted = interrupted as *const () as usize;
+            let chain = [handler as *const () as usize, interrupted];
+            assert!(has_chain(through, &chain), "{through:x?}");
+            assert!(has_chain(&from[1..], &[interrupted]), "{from:x?}");
+            assert!(through.ends_with(from), "{through:x?} {from:x?}");
+        }
+        stack.ss_flags = libc::SS_DISABLE;
+        // SAFETY: gives the room up.
+        unsafe { libc::sigaltstack(&stack, core::ptr::null_mut()) };
     }
 
     #[test]
@@ -498,6 +521,21 @@ mod tests {
                 assert!((1..64).contains(&count), "{count} from {registers:x?}");
                 assert_eq!(frames[0], counter);
             }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_its_own_caller_ends_the_walk() {
+        // glibc's qsort counts its frame from rbp, as few functions do.
+        for counter in sort().into_iter().take(8) {
+            let mut stack = [0, counter];
+            stack[0] = &raw const stack as usize;
+            let stack = black_box(&stack);
+            let mut registers = Registers([stack[0]; PROGRAM_COUNTER + 1]);
+            registers.0[PROGRAM_COUNTER] = counter;
+            let mut frames = [0; 64];
+            let count = capture_from(&registers, &mut frames);
+            assert!(count < 8, "{count} from {counter:#x}");
         }
     }
 
