@@ -48,7 +48,8 @@ pub(crate) fn block_containing(address: usize) -> Option<(usize, usize)> {
     }
     match look_up(address) {
         Found::InUse(found) => Some((address, found.bytes)),
-        Found::Inside { start, bytes } => Some((start, bytes)),
+        // Not behind what was asked for, in hardened mode.
+        Found::Inside { start, bytes } if address - start < bytes => Some((start, bytes)),
         _ => None,
     }
 }

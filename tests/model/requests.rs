@@ -218,7 +218,7 @@ impl Request {
             }
             Request::Ask => {
                 if let Some(block) = heap.any(random) {
-                    block.check_questions(random.below(block.usable));
+                    block.check_questions(random.below(block.usable.max(1)));
                 }
             }
             Request::Misuse => misuse(heap, random),
