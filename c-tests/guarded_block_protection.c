@@ -37,7 +37,7 @@ static int can_write(volatile char *at)
 int main(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *block = glebe_guarded_alloc(page, 3 * page + 100), *plain = malloc(8 * page);
+    char *block = glebe_guarded_alloc(page, 3 * page + 100), *plain = malloc(4 * page);
     struct sigaction action = {.sa_handler = leave};
     CHECK(block && plain && sigaction(SIGSEGV, &action, NULL) == 0);
     memset(block, 'x', 3 * page + 100);

@@ -10,11 +10,12 @@ use crate::base::address::GRANULE_BYTES;
 use crate::cache::bin::{Bin, Room};
 use crate::cache::thread_cache::{self, ThreadCache};
 use crate::config;
-use crate::guard::{guarded_object, sampled_slots};
+use crate::guard::{fault, guarded_object, sampled_slots};
 use crate::large::large_object;
 use crate::large::large_object::Contents;
 use crate::large::medium_object::{self, MEDIUM_MAX_BYTES};
 use crate::metadata::span::{self, Kind, Span, UNOWNED};
+use crate::os::fault_signals;
 use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::{BUSY, ThreadSlot};
 use crate::small::block::Block;
@@ -179,6 +180,7 @@ pub(crate) fn allocate_guarded(alignment: usize, bytes: usize) -> usize {
     or_after_purge(|| {
         with_cache(|cache| {
             cache.watch();
+            fault_signals::watch(fault::is_ours);
             guarded_object::allocate(bytes, alignment)
         })
         .flatten()

@@ -296,6 +296,9 @@ fn is_own_process() -> bool {
 /// errno; where the kernel refuses, everything is as it was.
 #[allow(dead_code, reason = "for the guards, which are still to come")]
 pub(crate) fn watch(is_ours: IsOurs) {
+    if PROCESS.load(Ordering::Relaxed) != 0 {
+        return;
+    }
     let _kept = ErrnoKept::new();
     let _blocked = SignalsBlocked::new();
     let _lock = LOCK.lock();
