@@ -335,11 +335,21 @@ pub(crate) fn seal_key() -> u64 {
 /// To be called once in hardened mode, before the first block: draws the keys, and makes the
 /// options read-only.
 pub(crate) fn harden() {
-    // Odd, so that they mix as factors, and never 0.
-    let key = || random::seed() | 1;
-    SETTINGS.link_key.store(key(), Ordering::Relaxed);
-    SETTINGS.seal_key.store(key(), Ordering::Relaxed);
+    draw(&SETTINGS.link_key);
+    draw(&SETTINGS.seal_key);
     protect();
+}
+
+/// Draws a key if there is none: odd, so that it mixes as a factor, and never 0.
+fn draw(key: &AtomicU64) {
+    let drawn = random::seed() | 1;
+    let _drawn_before = key.compare_exchange(0, drawn, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// For tests of seals, which mean nothing without a key.
+#[cfg(test)]
+pub(crate) fn draw_seal_key() {
+    draw(&SETTINGS.seal_key);
 }
 
 /// Makes the options read-only for the rest of the process, sealed where the kernel seals (6.10).

@@ -30,10 +30,12 @@ fn mask(at: usize, key: u64) -> usize {
     mix(at as u64 ^ key, key) as usize
 }
 
-/// `next`, and above it 16 bits that change where any of its bytes does.
+/// `next`, and above it 16 bits that depend on all of its bits and on the key: a product, since
+/// what is found by exclusive-or alone does not notice the same bits flipped everywhere.
 #[inline(always)]
-fn with_proof(next: usize) -> usize {
-    next | (next ^ next >> 16 ^ next >> 32) << 48
+fn with_proof(next: usize, key: u64) -> usize {
+    let proof = (next as u64).wrapping_mul(key) as usize;
+    next | (proof & !LINK_BITS)
 }
 
 /// The address of a block of a slab.
@@ -79,7 +81,7 @@ impl Block {
     pub(crate) fn set_link(self, next: usize) {
         match config::link_key() {
             0 => self.set_plain_link(next),
-            key => self.set_plain_link(with_proof(next) ^ mask(self.0, key)),
+            key => self.set_plain_link(with_proof(next, key) ^ mask(self.0, key)),
         }
     }
 
@@ -99,7 +101,7 @@ impl Block {
     fn open_link(self, key: u64) -> usize {
         let word = self.plain_link() ^ mask(self.0, key);
         let next = word & LINK_BITS;
-        if word != with_proof(next) {
+        if word != with_proof(next, key) {
             report::free_list_corrupted(self.0);
             return 0;
         }

@@ -3,14 +3,14 @@
 //! ```text
 //! | bytes asked for | slack: a pattern | seal |
 //!
-//! seal: mask ^ | 0 (16 bits) | statement (24) | statement again (24) |
+//! seal: mask ^ | proof (40 bits) | statement (24) |
 //! statement:   | state (3) | alignment as a power of two (5) | bytes asked for (16) |
 //! ```
 //!
-//! The mask depends on the block's address and on a key that only this process knows: a write past
-//! the end of the block that reaches the seal leaves no statement that agrees with itself, but once
-//! in 2^40 times; one that changes a few bytes of it leaves two statements that differ. The slack
-//! between the bytes asked for and the seal is filled with a byte of the key.
+//! The mask depends on the block's address, the proof on the statement, and both on a key that only
+//! this process knows. So a write past the end of the block that reaches the seal leaves a proof
+//! that fits the statement but once in 2^40 times, whatever it writes, and no seal fits another
+//! block. The slack between the bytes asked for and the seal is filled with a byte of the key.
 //!
 //! A block that is free has a seal that says so, and is zero otherwise, but for the link while it
 //! is in a list.
@@ -24,8 +24,7 @@ pub(crate) const SEAL_BYTES: usize = size_of::<u64>();
 /// The smallest block in hardened mode: a link, a word of slack, and the seal apart from both.
 pub(crate) const LEAST_BLOCK_BYTES: usize = 32;
 
-const STATEMENT_BITS: u32 = 24;
-const STATEMENT: u64 = (1 << STATEMENT_BITS) - 1;
+const STATEMENT: u64 = (1 << 24) - 1;
 const BYTES_BITS: u32 = 16;
 const ALIGNMENT_BITS: u32 = 5;
 const STATE_SHIFT: u32 = BYTES_BITS + ALIGNMENT_BITS;
@@ -85,7 +84,7 @@ impl SealedBlock {
         // SAFETY: the last word of a block in a slab, which no program was given.
         unsafe {
             let seal = self.word_before_end(SEAL_BYTES);
-            seal.write(self.mask ^ (statement | statement << STATEMENT_BITS));
+            seal.write(self.mask ^ with_proof(statement));
         }
     }
 
@@ -100,7 +99,7 @@ impl SealedBlock {
     pub(crate) fn read(self) -> Seal {
         let word = self.unmasked();
         let statement = word & STATEMENT;
-        if word >> STATEMENT_BITS != statement {
+        if word != with_proof(statement) {
             return Seal::Broken;
         }
         if statement == FREE {
@@ -115,7 +114,7 @@ impl SealedBlock {
     /// Whether the seal says that the block is free.
     #[inline(always)]
     pub(crate) fn is_free(self) -> bool {
-        self.unmasked() == FREE | FREE << STATEMENT_BITS
+        self.unmasked() == with_proof(FREE)
     }
 
     /// Issues a free block, or changes what was asked for of one in use, whose contents stay.
@@ -224,6 +223,12 @@ impl SealedBlock {
     }
 }
 
+/// A statement, and above it the proof: a product, for its bits depend on all of the statement's.
+#[inline(always)]
+fn with_proof(statement: u64) -> u64 {
+    statement | statement.wrapping_mul(config::seal_key()) & !STATEMENT
+}
+
 /// A word of the byte that slack is filled with: never 0, which strings end with.
 #[inline(always)]
 fn pattern() -> u64 {
@@ -241,6 +246,7 @@ mod tests {
     use super::*;
 
     fn block(bytes: usize) -> SealedBlock {
+        config::draw_seal_key();
         let memory = std::vec![0u128; bytes / 16].leak();
         // SAFETY: the memory is never freed.
         let block = SealedBlock::new(unsafe { Block::at(memory.as_ptr() as usize) }, bytes);
@@ -345,9 +351,6 @@ mod tests {
             bytes: 8,
             alignment: 1,
         });
-        if config::seal_key() == 0 {
-            return;
-        }
         // SAFETY: the last words of two blocks.
         unsafe { b.word_before_end(8).write(a.word_before_end(8).read()) };
         assert_eq!(b.read(), Seal::Broken);
