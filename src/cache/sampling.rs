@@ -16,7 +16,7 @@ use core::cell::Cell;
 /// Requests before the first look: a short program looks at no clock.
 const FIRST_LOOK: u32 = 64;
 /// Requests between two looks.
-const BETWEEN_LOOKS: u32 = 8;
+const BETWEEN_LOOKS: u32 = 32;
 /// A request is let go for fewer than this many others once a sample is due.
 const LET_GO: u32 = 32;
 /// [`Sampling::ran_ns`] before the first look.
