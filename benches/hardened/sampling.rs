@@ -4,7 +4,7 @@
 use crate::UNSAMPLED;
 use crate::allocators::{Allocator, Kind};
 use crate::figures::geometric_mean;
-use crate::rounds::{FIRST_STATE, drawn_order, run};
+use crate::rounds::run;
 use crate::run::{Job, Stage};
 
 /// The ratios of each row, in the order of its rounds.
@@ -47,10 +47,13 @@ impl Pairs {
             return;
         };
         let mut ratios = Vec::new();
-        let mut state = FIRST_STATE;
-        for _ in 0..job.rounds {
+        for round in 0..job.rounds {
             let mut seconds = [0.0; 2];
-            for number in drawn_order(2, &mut state) {
+            // Each is first by turns, over the rounds of a row and over the rows of a round: drawn
+            // orders are uneven in so few rounds, and what it costs to be first would count as
+            // what sampling costs.
+            let first = (self.rows.len() + round) % 2;
+            for number in [first, 1 - first] {
                 match run(stage, job, [sampled, unsampled][number]) {
                     Ok(run) => seconds[number] = run.cpu_seconds,
                     Err(how) => return eprintln!("FAILED: {}: {how}", job.row.name),

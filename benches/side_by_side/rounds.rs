@@ -39,12 +39,12 @@ fn available_mib() -> u64 {
 }
 
 /// Where the drawing of orders begins: the same orders in each run of the bench.
-pub(crate) const FIRST_STATE: u64 = 0x9e37_79b9_7f4a_7c15;
+const FIRST_STATE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The numbers below `count` in an order drawn by xorshift. One that is always the same would let
 /// each allocator start with the memory as the one before it always leaves it: in small pages or
 /// huge ones, in the host's hands or not.
-pub(crate) fn drawn_order(count: usize, state: &mut u64) -> Vec<usize> {
+fn drawn_order(count: usize, state: &mut u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     for place in (1..count).rev() {
         *state ^= *state << 13;
