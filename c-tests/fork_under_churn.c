@@ -2,7 +2,6 @@
    modes: preload
    under: nothing
    under: GLEBE_HARDENED=1
-   under: GLEBE_SAMPLE=100000
    Each child of a program with 8 churning threads allocates every class and frees the parent's
    blocks, whatever the threads were doing at the fork. */
 #include "churn.h"
