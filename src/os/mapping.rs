@@ -216,6 +216,21 @@ pub(crate) fn populate(address: usize, bytes: usize) -> bool {
     unsafe { libc::madvise(address as *mut c_void, bytes, MADV_POPULATE_WRITE) == 0 }
 }
 
+/// Makes a range of anybody's resident for reading, if it is readable throughout, which is the
+/// answer; `None` where the kernel does not do that (before 5.14).
+pub(crate) fn populate_for_reading(address: usize, bytes: usize) -> Option<bool> {
+    const MADV_POPULATE_READ: i32 = 22;
+    // SAFETY: reads nothing and changes no contents.
+    let advise =
+        |bytes| unsafe { libc::madvise(address as *mut c_void, bytes, MADV_POPULATE_READ) == 0 };
+    // Of no bytes, any advice that is known is taken.
+    if advise(bytes) {
+        Some(true)
+    } else {
+        advise(0).then_some(false)
+    }
+}
+
 /// Whether any page of the range is mapped by anybody; on doubt `true`.
 pub(crate) fn is_mapped(address: usize, bytes: usize) -> bool {
     let page = page_bytes();

@@ -14,6 +14,7 @@
 use super::cpu::{self, FRAME_POINTER, PROGRAM_COUNTER, STACK_POINTER};
 use super::loaded_object::LoadedObject;
 pub(crate) use super::loaded_object::module_of;
+use super::mapping;
 use super::process::{ErrnoKept, page_bytes};
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -89,12 +90,9 @@ impl Readable {
     #[cold]
     fn extend_to(&mut self, page: usize) -> bool {
         let _kept = ErrnoKept::new();
-        // SAFETY: the kernel reads the set, and only then finds that it knows no such operation:
-        // it answers EFAULT or EINVAL and changes nothing. Null is no set.
-        let is_readable = unsafe {
-            let bytes = size_of::<u64>();
-            libc::syscall(libc::SYS_rt_sigprocmask, usize::MAX, page, 0_usize, bytes) == -1
-                && *libc::__errno_location() == libc::EINVAL
+        let is_readable = match mapping::populate_for_reading(page, page_bytes()) {
+            Some(is_readable) => is_readable,
+            None => can_be_copied_from(page),
         };
         if !is_readable {
             return false;
@@ -109,6 +107,23 @@ impl Readable {
             _ => page..end,
         };
         true
+    }
+}
+
+/// Whether the kernel can read the word at `address`, where it is too old to be asked for a page.
+fn can_be_copied_from(address: usize) -> bool {
+    // SAFETY: the kernel reads the set, and only then finds that it knows no such operation: it
+    // answers EFAULT or EINVAL and changes nothing. Null is no set.
+    unsafe {
+        let bytes = size_of::<u64>();
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            usize::MAX,
+            address,
+            0_usize,
+            bytes,
+        ) == -1
+            && *libc::__errno_location() == libc::EINVAL
     }
 }
 
