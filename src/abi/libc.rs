@@ -6,7 +6,7 @@
 
 use crate::base::address::GRANULE_BYTES;
 use crate::heap::hardened::Named;
-use crate::heap::requests;
+use crate::heap::{questions, requests};
 use crate::os::process::{self, ErrnoKept};
 use crate::os::thread_slot::ThreadSlot;
 use core::ffi::{c_int, c_void};
@@ -166,7 +166,7 @@ pub extern "C" fn glebe_pvalloc(size: usize) -> *mut c_void {
 /// `block` is null or a live block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_malloc_usable_size(block: *mut c_void) -> usize {
-    requests::usable_bytes(block as usize)
+    questions::usable_bytes(block as usize)
 }
 
 /// free_sized (C23): free of a block that was asked for with `size`; hardened mode compares.

@@ -1,7 +1,8 @@
 //! What an address is to us, and what programs may do with the pages of guarded blocks.
 
-use super::bootstrap;
-use super::found::{Found, is_free, look_up};
+use super::found::{Found, is_free, look_up, report_double, report_inside};
+use super::requests::small_block_bytes;
+use super::{bootstrap, foreign};
 use crate::config;
 use crate::guard::sampled_slots::{self, InRegion};
 use crate::guard::{guarded_object, slab_fault};
@@ -39,6 +40,27 @@ pub(crate) enum AddressKind {
     Own = 8,
     /// In a block from before relocation.
     Bootstrap = 9,
+}
+
+/// Usable bytes of the block at `address`; 0 for no block.
+pub(crate) fn usable_bytes(address: usize) -> usize {
+    const DOOR: &str = "malloc_usable_size";
+    if address == 0 {
+        return 0;
+    }
+    if let Some(bytes) = small_block_bytes(address) {
+        return bytes;
+    }
+    if !ThreadSlot::current().is_ready() {
+        return bootstrap::block_bytes(address).unwrap_or(0);
+    }
+    match look_up(address) {
+        Found::InUse(found) => return found.bytes,
+        Found::Inside { start, bytes } => report_inside(DOOR, address, start, bytes),
+        Found::Free { bytes } => report_double(DOOR, address, bytes),
+        Found::NotOurs => return foreign::usable_bytes(address),
+    }
+    0
 }
 
 /// Start and usable bytes of the block in use that contains `address`.

@@ -191,22 +191,39 @@ pub(crate) fn allocate_guarded(alignment: usize, bytes: usize) -> usize {
 /// Allocates `bytes` of zeroes.
 #[inline]
 pub(crate) fn allocate_zeroed(bytes: usize) -> usize {
-    let (address, clean) = if let Some(block) = allocate_at_hand(bytes) {
-        (block.address(), false)
-    } else if config::hardened() && hardened::class_for_bytes(bytes).is_some() {
+    match allocate_at_hand(bytes) {
+        Some(block) => {
+            zero(block.address(), bytes);
+            block.address()
+        }
+        None => allocate_zeroed_slow(bytes),
+    }
+}
+
+#[inline(never)]
+fn allocate_zeroed_slow(bytes: usize) -> usize {
+    if !ThreadSlot::current().is_ready() {
+        return bootstrap::allocate(bytes, 16);
+    }
+    start::once();
+    let (address, clean) = if config::hardened() && hardened::class_for_bytes(bytes).is_some() {
         (allocate_slow(bytes), true)
     } else if !config::hardened() && SizeClass::holding(bytes).is_some() {
         (allocate_slow(bytes), false)
-    } else if ThreadSlot::current().is_ready() {
-        allocate_object(bytes, Contents::Zeroes)
     } else {
-        return bootstrap::allocate(bytes, 16);
+        allocate_object(bytes, Contents::Zeroes)
     };
-    if address != 0 && !clean && ThreadSlot::current().is_ready() {
-        // SAFETY: a block of at least `bytes` that nobody else knows yet.
-        unsafe { core::ptr::write_bytes(address as *mut u8, 0, bytes) };
+    if address != 0 && !clean {
+        zero(address, bytes);
     }
     address
+}
+
+/// Zeroes `bytes` of a block that nobody else knows yet.
+#[inline(always)]
+fn zero(address: usize, bytes: usize) {
+    // SAFETY: callers have allocated at least as many.
+    unsafe { core::ptr::write_bytes(address as *mut u8, 0, bytes) };
 }
 
 /// Allocates `bytes` at a multiple of `alignment`, a power of two.
@@ -446,7 +463,7 @@ pub(crate) fn free_checked(address: usize) -> FreeStatus {
 /// Bytes of the block in use at `address`, where that is in a slab's first granule: what most are,
 /// found without a division.
 #[inline(always)]
-fn small_block_bytes(address: usize) -> Option<usize> {
+pub(super) fn small_block_bytes(address: usize) -> Option<usize> {
     let span = span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address))?;
     // By the law in `free_by_record` the granule is a slab's first.
     if span.owner.load(Ordering::Relaxed) < UNOWNED || !starts_a_block(span, address) {
@@ -457,27 +474,6 @@ fn small_block_bytes(address: usize) -> Option<usize> {
         return None;
     }
     Some(class_of(span).block_bytes())
-}
-
-/// Usable bytes of the block at `address`; 0 for no block.
-pub(crate) fn usable_bytes(address: usize) -> usize {
-    const DOOR: &str = "malloc_usable_size";
-    if address == 0 {
-        return 0;
-    }
-    if let Some(bytes) = small_block_bytes(address) {
-        return bytes;
-    }
-    if !ThreadSlot::current().is_ready() {
-        return bootstrap::block_bytes(address).unwrap_or(0);
-    }
-    match look_up(address) {
-        Found::InUse(found) => return found.bytes,
-        Found::Inside { start, bytes } => report_inside(DOOR, address, start, bytes),
-        Found::Free { bytes } => report_double(DOOR, address, bytes),
-        Found::NotOurs => return foreign::usable_bytes(address),
-    }
-    0
 }
 
 // ---- resize --------------------------------------------------------------------------------------
