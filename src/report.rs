@@ -113,6 +113,16 @@ pub(crate) struct ReportedBlock {
     pub(crate) bytes: usize,
 }
 
+impl ReportedBlock {
+    /// Bytes from the block to `address`; 0 inside.
+    pub(crate) fn distance(&self, address: usize) -> usize {
+        let end = self.start + self.bytes;
+        self.start
+            .saturating_sub(address)
+            .max((address + 1).saturating_sub(end))
+    }
+}
+
 /// A misuse of a block whose history is known. `address` is what was passed to `door`, or accessed
 /// where that is empty.
 #[cold]

@@ -164,7 +164,7 @@ use base::bit_run;
 use base::chain_stack::ChainStack;
 use base::shared::SharedU64;
 use base::tagged_stack::TaggedStack;
-use large::kept_mappings::{self, Kept};
+use large::kept_mappings::{self, FreedMapping};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -426,7 +426,7 @@ fn a_kept_mapping_is_taken_by_one_thread() {
     model(1, || {
         let contents = Things::new(2, 0);
         assert_eq!(kept_mappings::take_any(), None);
-        let kept = |number| Kept {
+        let kept = |number| FreedMapping {
             start: Granule(100 + 10 * number),
             granules: 10,
         };

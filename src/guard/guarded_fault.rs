@@ -6,10 +6,10 @@ use super::guarded_shape::page_down;
 use super::trace;
 use crate::base::address::GRANULE_BYTES;
 use crate::metadata::span::{self, Kind};
-use crate::os::fault_signals::{Access, Fault};
+use crate::os::fault_signals::Fault;
 use crate::os::process::page_bytes;
 use crate::os::{guard_pages, mapping};
-use crate::report::{self, ReportedBlock};
+use crate::report;
 
 /// The object to which an access that faulted at `address` belongs: of two neighbours the nearer.
 fn nearest(address: usize) -> Option<Object> {
@@ -28,13 +28,9 @@ fn nearest(address: usize) -> Option<Object> {
         None if mapping::is_mapped(page_down(address), page_bytes()) => None,
         None => at(address - GRANULE_BYTES),
     };
-    let distance = |object: &Object| {
-        object
-            .start
-            .saturating_sub(address)
-            .max((address + 1).saturating_sub(object.end()))
-    };
-    here.into_iter().chain(before).min_by_key(distance)
+    here.into_iter()
+        .chain(before)
+        .min_by_key(|object| object.reported().distance(address))
 }
 
 /// Whether a fault at `address` is one of a guarded object's guards, or of a freed object.
@@ -51,14 +47,7 @@ pub(super) fn report(fault: &Fault) -> bool {
     let Some(object) = nearest(fault.address) else {
         return false;
     };
-    let block = ReportedBlock {
-        start: object.start,
-        bytes: object.bytes,
-    };
-    let access = match fault.access {
-        Access::Write => "write",
-        Access::Read | Access::Unknown => "read",
-    };
+    let block = object.reported();
     let what = if object.place.span.kind() == Kind::GuardedFree {
         "after free"
     } else if fault.address < object.start {
@@ -67,7 +56,7 @@ pub(super) fn report(fault: &Fault) -> bool {
         "past the end of a block"
     };
     let stack = trace::of_fault(fault.context);
-    let kind = format_args!("{access} {what}");
+    let kind = format_args!("{} {what}", fault.access.verb());
     report::block_misuse(kind, fault.address, &block, "", &[&stack]);
     open_page(fault.address)
 }

@@ -18,10 +18,11 @@
 //! granule, the record there is a tail.
 
 use super::guarded_shape::{LEAST_ALIGNMENT, Shape, length_class, page_down, page_up};
-use super::quarantine::{self, Freed};
+use super::quarantine;
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
 use crate::base::shared::SharedUsize;
 use crate::config;
+use crate::large::kept_mappings::FreedMapping;
 use crate::large::medium_object::MEDIUM_MAX_BYTES;
 use crate::metadata::span::{self, Kind, Place, Span};
 use crate::os::guard_pages::{self, Method};
@@ -71,7 +72,7 @@ pub(crate) fn serves(bytes: usize) -> bool {
 #[derive(Clone, Copy)]
 pub(super) struct Object {
     pub(super) place: Place,
-    pub(super) mapping: Freed,
+    pub(super) mapping: FreedMapping,
     pub(super) start: usize,
     pub(super) bytes: usize,
 }
@@ -82,7 +83,7 @@ impl Object {
         let offset = place.span.carved.load(Ordering::Relaxed) as usize * LEAST_ALIGNMENT;
         Object {
             place,
-            mapping: Freed {
+            mapping: FreedMapping {
                 start: place.start,
                 granules: place.span.distance.load(Ordering::Relaxed),
             },
@@ -149,13 +150,17 @@ impl Object {
         }
     }
 
-    #[cold]
-    fn report(&self, kind: &str, address: usize, door: &str) {
-        let block = ReportedBlock {
+    /// For reports.
+    pub(super) fn reported(&self) -> ReportedBlock {
+        ReportedBlock {
             start: self.start,
             bytes: self.bytes,
-        };
-        report::block_misuse(format_args!("{kind}"), address, &block, door, &[]);
+        }
+    }
+
+    #[cold]
+    fn report(&self, kind: &str, address: usize, door: &str) {
+        report::block_misuse(format_args!("{kind}"), address, &self.reported(), door, &[]);
     }
 
     /// Undoes the protections that the program set. `false` where the kernel refuses.
@@ -233,7 +238,7 @@ fn count_live(bytes: isize, objects: isize) {
 
 /// Writes the record of an object but for its kind; `None` out of memory.
 fn register(
-    mapping: Freed,
+    mapping: FreedMapping,
     start: usize,
     bytes: usize,
     alignment: usize,
@@ -309,7 +314,7 @@ fn reuse(shape: &Shape) -> Option<Object> {
 
 /// Takes the mapping that an entry of the quarantine names off the record; `None` if it is not
 /// that of a freed object (any more): see `quarantine` about forks.
-fn own(freed: Freed) -> Option<&'static Span> {
+fn own(freed: FreedMapping) -> Option<&'static Span> {
     let span = span::record(freed.start)?;
     let same = span.distance.load(Ordering::Relaxed) == freed.granules;
     (same && span.change_kind(Kind::GuardedFree, Kind::Cached)).then_some(span)
@@ -320,7 +325,7 @@ fn map(shape: &Shape) -> Option<Object> {
     let length = shape.granules as usize * GRANULE_BYTES;
     let address = mapping::map_aligned(length, GRANULE_BYTES)?;
     let object = Granule::of(address).and_then(|start| {
-        let mapping = Freed {
+        let mapping = FreedMapping {
             start,
             granules: shape.granules,
         };
@@ -395,7 +400,7 @@ pub(crate) fn free(place: Place, door: &str) {
 }
 
 /// Unmaps what leaves the quarantine.
-fn release(freed: Freed) {
+fn release(freed: FreedMapping) {
     if let Some(span) = own(freed) {
         let start = freed.start;
         Object::of(Place { start, span }).unmap();
@@ -535,7 +540,7 @@ fn relocate(object: &Object, bytes: usize) -> Option<usize> {
         span.set_kind(Kind::Guarded);
         return None;
     };
-    let mapping = Freed {
+    let mapping = FreedMapping {
         start: Granule::of(address)?,
         granules,
     };

@@ -1,7 +1,7 @@
 //! How long a guarded object's mapping is, and where in it the object stands.
 
-use super::quarantine::Freed;
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, round_up};
+use crate::large::kept_mappings::FreedMapping;
 use crate::os::process::page_bytes;
 
 /// Every object is aligned to this, bytes.
@@ -55,7 +55,7 @@ impl Shape {
     }
 
     /// Where the object starts in a mapping.
-    pub(super) fn start(&self, mapping: Freed) -> usize {
+    pub(super) fn start(&self, mapping: FreedMapping) -> usize {
         let first = mapping.start.address();
         if self.room > self.bytes {
             let lowest = first + page_bytes();
@@ -93,7 +93,7 @@ mod tests {
             for bytes in [0, 1, 16, 4096, 32_769, 61_440, 65_536, 1 << 20, 5_000_001] {
                 for room in [bytes, bytes + bytes / 2] {
                     let shape = Shape::of(bytes, alignment, room).expect("no overflow");
-                    let mapping = Freed {
+                    let mapping = FreedMapping {
                         start: Granule(77),
                         granules: shape.granules,
                     };

@@ -1,4 +1,5 @@
-//! Faults in the guard pages around our own tables, and in the options, which are read-only. All of it runs in a signal handler.
+//! Faults in the guard pages around our own tables, and in the options, which are read-only. All
+//! of it runs in a signal handler.
 
 use super::trace;
 use crate::config;

@@ -6,8 +6,8 @@
 //! mapping only once the record's kind has changed hands (`guarded_object`). So the child of a
 //! fork, which may see an entry twice or not at all, issues none twice.
 
-use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::base::shared::{SharedU64, SharedUsize};
+use crate::large::kept_mappings::{self, FreedMapping};
 use core::sync::atomic::Ordering;
 
 /// Most mappings in the queue.
@@ -28,37 +28,9 @@ static QUEUED_BYTES: SharedUsize = SharedUsize::new(0);
 
 static KEPT: [SharedU64; MOST_KEPT] = [const { SharedU64::new(0) }; MOST_KEPT];
 
-/// A mapping: first granule and number of granules.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Freed {
-    /// First granule.
-    pub(super) start: Granule,
-    /// Its length.
-    pub(super) granules: u32,
-}
-
-impl Freed {
-    fn to_word(self) -> u64 {
-        u64::from(self.granules) << 32 | u64::from(self.start.0)
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
-    fn from_word(word: u64) -> Option<Freed> {
-        (word != 0).then_some(Freed {
-            start: Granule(word as u32),
-            granules: (word >> 32) as u32,
-        })
-    }
-
-    /// Its length in bytes.
-    pub(super) fn bytes(self) -> usize {
-        self.granules as usize * GRANULE_BYTES
-    }
-}
-
 /// Queues a mapping, whatever its length. `unmap` is told of those for which there is no place any
 /// more.
-pub(super) fn put(freed: Freed, mut unmap: impl FnMut(Freed)) {
+pub(super) fn put(freed: FreedMapping, mut unmap: impl FnMut(FreedMapping)) {
     let most_bytes = MOST_QUEUED_BYTES.saturating_sub(freed.bytes());
     while queued() >= MOST_QUEUED || queued_bytes() > most_bytes {
         let Some(oldest) = take_oldest() else { break };
@@ -86,15 +58,15 @@ fn queued_bytes() -> usize {
 }
 
 /// Exchanges what is in the place of entry `number` of the queue.
-fn exchange(number: usize, word: u64) -> Option<Freed> {
+fn exchange(number: usize, word: u64) -> Option<FreedMapping> {
     let place = QUEUE.get(number % MOST_QUEUED)?;
     // Release and Acquire pair with each other: the record was written before.
-    let taken = Freed::from_word(place.swap(word, Ordering::AcqRel))?;
+    let taken = FreedMapping::from_word(place.swap(word, Ordering::AcqRel))?;
     QUEUED_BYTES.fetch_sub(taken.bytes(), Ordering::Relaxed);
     Some(taken)
 }
 
-fn take_oldest() -> Option<Freed> {
+fn take_oldest() -> Option<FreedMapping> {
     loop {
         let number = TAKEN_OUT.load(Ordering::Relaxed);
         if queued() == 0 {
@@ -115,43 +87,28 @@ fn take_oldest() -> Option<Freed> {
     }
 }
 
-fn keep(freed: Freed, unmap: &mut impl FnMut(Freed)) {
-    let kept = freed.bytes() <= LONGEST_KEPT_BYTES
-        && KEPT.iter().any(|place| {
-            place.load(Ordering::Relaxed) == 0
-                // Release pairs with the Acquire of `take_word`.
-                && place
-                    .compare_exchange(0, freed.to_word(), Ordering::Release, Ordering::Relaxed)
-                    .is_ok()
-        });
-    if !kept {
+fn keep(freed: FreedMapping, unmap: &mut impl FnMut(FreedMapping)) {
+    if freed.bytes() > LONGEST_KEPT_BYTES || !kept_mappings::put_in(&KEPT, freed) {
         unmap(freed);
     }
 }
 
-fn take_word(place: &SharedU64, freed: Freed) -> bool {
-    // Acquire pairs with the Release of `keep`.
-    place
-        .compare_exchange(freed.to_word(), 0, Ordering::Acquire, Ordering::Relaxed)
-        .is_ok()
-}
-
 /// Takes a kept mapping of `granules`.
-pub(super) fn take(granules: u32) -> Option<Freed> {
+pub(super) fn take(granules: u32) -> Option<FreedMapping> {
     KEPT.iter().find_map(|place| {
-        let freed = Freed::from_word(place.load(Ordering::Relaxed))?;
-        (freed.granules == granules && take_word(place, freed)).then_some(freed)
+        let freed = FreedMapping::from_word(place.load(Ordering::Relaxed))?;
+        (freed.granules == granules && kept_mappings::take_place(place, freed)).then_some(freed)
     })
 }
 
 /// Takes all that are kept or queued.
-pub(super) fn take_all(mut each: impl FnMut(Freed)) {
+pub(super) fn take_all(mut each: impl FnMut(FreedMapping)) {
     while let Some(oldest) = take_oldest() {
         each(oldest);
     }
     for place in &KEPT {
-        if let Some(freed) = Freed::from_word(place.load(Ordering::Relaxed))
-            && take_word(place, freed)
+        if let Some(freed) = FreedMapping::from_word(place.load(Ordering::Relaxed))
+            && kept_mappings::take_place(place, freed)
         {
             each(freed);
         }
@@ -161,13 +118,14 @@ pub(super) fn take_all(mut each: impl FnMut(Freed)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::address::{GRANULE_BYTES, Granule};
     extern crate std;
     use std::vec::Vec;
 
     /// One test, since the queue is the process's.
     #[test]
     fn first_in_is_first_out_within_bounds_of_count_and_bytes() {
-        let freed = |number: u32, granules| Freed {
+        let freed = |number: u32, granules| FreedMapping {
             start: Granule(1 + number),
             granules,
         };

@@ -1,20 +1,18 @@
 //! What is said of misuse of a sampled block: what happened, and the stacks of the misuse, of the
 //! allocation and of the free.
 
+use super::guarded_shape::page_down;
 use super::sampled_slots::{self, Place};
 use super::trace;
 use crate::os::fault_signals::{Access, Fault};
 use crate::os::mapping;
 use crate::os::process::page_bytes;
-use crate::report::{self, Event, ReportedBlock, Stack};
+use crate::report::{self, Event, Stack};
 use core::fmt::Arguments;
 
 /// Reports the misuse `kind` of a block, at `address`.
 fn report(place: Place, kind: Arguments<'_>, door: &str, address: usize, access: &Stack) {
-    let block = ReportedBlock {
-        start: place.start(),
-        bytes: place.bytes(),
-    };
+    let block = place.reported();
     let allocated = place.slot.allocated.stack(Event::Allocation);
     let freed = place.slot.freed.stack(Event::Free);
     match (&allocated, &freed) {
@@ -79,10 +77,10 @@ pub(super) fn fault(fault: &Fault) -> bool {
     let writes = fault.access == Access::Write;
     match sampled_slots::nearest(address) {
         Some(place) => {
-            let verb = if writes { "write" } else { "read" };
+            let verb = fault.access.verb();
             let is_in_page = address.wrapping_sub(place.page) < page_bytes();
             // In the page of a live block: that of a freed one was issued again meanwhile.
-            let is_inside = place.distance(address) == 0;
+            let is_inside = place.reported().distance(address) == 0;
             let what = if is_inside || is_in_page && !place.is_live() {
                 "after free"
             } else if address < place.start() {
@@ -94,5 +92,5 @@ pub(super) fn fault(fault: &Fault) -> bool {
         }
         None => report::access_to_our_own(writes, address, &access),
     }
-    mapping::make_usable(address & !(page_bytes() - 1), page_bytes())
+    mapping::make_usable(page_down(address), page_bytes())
 }

@@ -31,6 +31,7 @@ use crate::base::address::{GRANULE_BYTES, Granule, round_up};
 use crate::metadata::span::{self, Kind};
 use crate::metadata::{self, directory::ZeroIsValid};
 use crate::os::{fault_signals, mapping, process::page_bytes};
+use crate::report::ReportedBlock;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// Slots in the region.
@@ -52,7 +53,6 @@ pub(super) struct Slot {
     /// Address of the block, or of the one that was freed last; 0 before the first.
     block: AtomicUsize,
     bytes: AtomicUsize,
-    alignment: AtomicUsize,
     /// Who allocated it.
     pub(super) allocated: Trace,
     /// Who freed it, if anybody has.
@@ -229,12 +229,12 @@ impl Place {
         self.slot.bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes from the block to `address`; 0 inside.
-    pub(super) fn distance(&self, address: usize) -> usize {
-        let (start, end) = (self.start(), self.start() + self.bytes());
-        start
-            .saturating_sub(address)
-            .max((address + 1).saturating_sub(end))
+    /// For reports.
+    pub(super) fn reported(&self) -> ReportedBlock {
+        ReportedBlock {
+            start: self.start(),
+            bytes: self.bytes(),
+        }
     }
 
     /// Places a block in the slot, which the caller holds; its address. `None` where the kernel
@@ -249,7 +249,6 @@ impl Place {
         let block = self.page + start;
         self.slot.block.store(block, Ordering::Relaxed);
         self.slot.bytes.store(bytes, Ordering::Relaxed);
-        self.slot.alignment.store(alignment, Ordering::Relaxed);
         for (slack, length) in self.slack() {
             // SAFETY: within the slot's page, which is usable and the caller's.
             unsafe { core::ptr::write_bytes(slack as *mut u8, PATTERN, length) };
@@ -366,14 +365,6 @@ pub(crate) fn free(door: &str, address: usize) {
     }
 }
 
-/// Bytes and alignment that were asked for the live block at `address`.
-#[expect(dead_code, reason = "for frees that name both")]
-pub(crate) fn asked(address: usize) -> Option<(usize, usize)> {
-    let place = nearest(address).filter(|place| place.is_live() && place.start() == address)?;
-    let alignment = place.slot.alignment.load(Ordering::Relaxed);
-    Some((place.bytes(), alignment))
-}
-
 /// The slot to which an access to `address` belongs, of those that ever had a block: a live one
 /// before a freed one, the nearer of two. `None` outside of the region.
 pub(super) fn nearest(address: usize) -> Option<Place> {
@@ -381,7 +372,7 @@ pub(super) fn nearest(address: usize) -> Option<Place> {
     table
         .near(address)
         .filter(Place::was_used)
-        .min_by_key(|place| (!place.is_live(), place.distance(address)))
+        .min_by_key(|place| (!place.is_live(), place.reported().distance(address)))
 }
 
 /// Whether `address` lies in the region.

@@ -4,7 +4,7 @@ use super::trace;
 use crate::base::address::GRANULE_BYTES;
 use crate::config;
 use crate::metadata::span::{self, Kind};
-use crate::os::fault_signals::{Access, Fault};
+use crate::os::fault_signals::Fault;
 use crate::os::process::page_bytes;
 use crate::report::{self, ReportedBlock};
 use crate::small::block::Block;
@@ -58,11 +58,6 @@ fn last_block(slab: Slab) -> ReportedBlock {
 /// shall go on and there is one.
 pub(super) fn report(fault: &Fault) -> bool {
     let guarded = slab_guarded_at(fault.address);
-    let access = if fault.access == Access::Write {
-        "write"
-    } else {
-        "read"
-    };
     let stack = trace::of_fault(fault.context);
     let offset = fault.address % page_bytes();
     let (what, block) = match guarded {
@@ -76,7 +71,7 @@ pub(super) fn report(fault: &Fault) -> bool {
             )
         }
     };
-    let kind = format_args!("{access} {what}");
+    let kind = format_args!("{} {what}", fault.access.verb());
     report::block_misuse(kind, fault.address, &block, "", &[&stack]);
     guarded.is_some_and(|slab| {
         slab.remove_guard();

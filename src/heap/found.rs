@@ -32,9 +32,14 @@ pub(super) enum Found {
     NotOurs,
 }
 
+/// The span that holds `address`, or did before it was given back.
+pub(super) fn place_of(address: usize) -> Option<Place> {
+    span::containing(address).or_else(|| span::place_of(address))
+}
+
 /// Looks `address` up.
 pub(super) fn look_up(address: usize) -> Found {
-    let Some(place) = span::containing(address).or_else(|| span::place_of(address)) else {
+    let Some(place) = place_of(address) else {
         return Found::NotOurs;
     };
     let start = place.start.address();

@@ -1,7 +1,7 @@
 //! Requests in hardened mode: small blocks are sealed, wiped when they are freed, wait in a
-//! quarantine and are looked over when they are issued again (`small/seal`, `cache/quarantine`). Their lists and slabs are those of
-//! default mode; its fast paths are not taken (a thread slot admits no size, and by their records
-//! no block starts anywhere in a slab).
+//! quarantine and are looked over when they are issued again (`small/seal`, `cache/quarantine`).
+//! Their lists and slabs are those of default mode; its fast paths are not taken (a thread slot
+//! admits no size, and by their records no block starts anywhere in a slab).
 
 use super::thread::with_cache;
 use crate::base::address::GRANULE_BYTES;
@@ -154,8 +154,7 @@ impl Found {
     /// without a division.
     #[inline(always)]
     pub(super) fn at(address: usize) -> Option<Found> {
-        let span =
-            span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address))?;
+        let span = span::record_holding(address)?;
         if !span.is_slab() {
             return None;
         }
@@ -275,7 +274,7 @@ fn give_to_borrowed(class: SizeClass, block: Block) {
 #[inline(always)]
 fn push_at_hand(cache: &ThreadCache, class: SizeClass, block: Block) -> bool {
     let address = block.address();
-    let span = span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address));
+    let span = span::record_holding(address);
     // The link will stand in the first word.
     span.is_some_and(|span| span.is_owned_by(cache.address()))
         && block.plain_link() == 0

@@ -1,16 +1,13 @@
 //! What an address is to us, and what programs may do with the pages of guarded blocks.
 
-use super::found::{Found, is_free, look_up, report_double, report_inside};
+use super::found::{Found, is_free, look_up, place_of, report_double, report_inside};
 use super::requests::small_block_bytes;
 use super::{bootstrap, foreign};
 use crate::config;
 use crate::guard::sampled_slots::{self, InRegion};
 use crate::guard::{guarded_object, slab_fault};
 use crate::large::large_object;
-use crate::metadata::{
-    self,
-    span::{self, Kind, Place},
-};
+use crate::metadata::{self, span::Kind};
 use crate::os::mapping::Protection;
 use crate::os::thread_slot::ThreadSlot;
 use crate::small::slab::{InSlab, Slab, classify};
@@ -74,10 +71,6 @@ pub(crate) fn block_containing(address: usize) -> Option<(usize, usize)> {
         Found::Inside { start, bytes } if address - start < bytes => Some((start, bytes)),
         _ => None,
     }
-}
-
-fn place_of(address: usize) -> Option<Place> {
-    span::containing(address).or_else(|| span::place_of(address))
 }
 
 /// What `address` is.

@@ -464,7 +464,7 @@ pub(crate) fn free_checked(address: usize) -> FreeStatus {
 /// found without a division.
 #[inline(always)]
 pub(super) fn small_block_bytes(address: usize) -> Option<usize> {
-    let span = span::record_in_data_segment(address).or_else(|| span::record_elsewhere(address))?;
+    let span = span::record_holding(address)?;
     // By the law in `free_by_record` the granule is a slab's first.
     if span.owner.load(Ordering::Relaxed) < UNOWNED || !starts_a_block(span, address) {
         return None;

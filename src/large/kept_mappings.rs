@@ -15,21 +15,23 @@ static KEPT: [SharedU64; PLACES] = [const { SharedU64::new(0) }; PLACES];
 
 /// A mapping: first granule and number of granules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct FreedMapping {
     /// First granule.
     pub(crate) start: Granule,
     /// Its length.
     pub(crate) granules: u32,
 }
 
-impl Kept {
-    fn to_word(self) -> u64 {
+impl FreedMapping {
+    /// As a word: granules << 32 | first granule.
+    pub(crate) fn to_word(self) -> u64 {
         u64::from(self.granules) << 32 | u64::from(self.start.0)
     }
 
+    /// The mapping of such a word; `None` for 0, an empty place.
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
-    fn from_word(word: u64) -> Option<Kept> {
-        (word != 0).then_some(Kept {
+    pub(crate) fn from_word(word: u64) -> Option<FreedMapping> {
+        (word != 0).then_some(FreedMapping {
             start: Granule(word as u32),
             granules: (word >> 32) as u32,
         })
@@ -46,28 +48,36 @@ impl Kept {
     }
 
     /// It and a neighbour as one.
-    pub(crate) fn join(self, neighbour: Kept) -> Kept {
+    pub(crate) fn join(self, neighbour: FreedMapping) -> FreedMapping {
         debug_assert!(self.end() == neighbour.start || neighbour.end() == self.start);
-        Kept {
+        FreedMapping {
             start: self.start.min(neighbour.start),
             granules: self.granules + neighbour.granules,
         }
     }
 
     /// The first `granules` of it, and the rest if there is one.
-    pub(crate) fn split(self, granules: u32) -> (Kept, Option<Kept>) {
+    pub(crate) fn split(self, granules: u32) -> (FreedMapping, Option<FreedMapping>) {
         let rest = self.granules - granules;
-        let tail = Kept {
+        let tail = FreedMapping {
             start: self.start.plus(granules as usize),
             granules: rest,
         };
-        (Kept { granules, ..self }, (rest > 0).then_some(tail))
+        (
+            FreedMapping { granules, ..self },
+            (rest > 0).then_some(tail),
+        )
     }
 }
 
 /// Keeps a mapping; `false` if all places are taken.
-pub(crate) fn put(kept: Kept) -> bool {
-    KEPT.iter().any(|place| {
+pub(crate) fn put(kept: FreedMapping) -> bool {
+    put_in(&KEPT, kept)
+}
+
+/// Puts a mapping in an empty one of `places`; `false` if all are taken.
+pub(crate) fn put_in(places: &[SharedU64], kept: FreedMapping) -> bool {
+    places.iter().any(|place| {
         // Looked at first: a write to a place that is taken would still take its cache line from
         // all others. Release pairs with the Acquire of `take_place`.
         place.load(Ordering::Relaxed) == 0
@@ -77,7 +87,8 @@ pub(crate) fn put(kept: Kept) -> bool {
     })
 }
 
-fn take_place(place: &SharedU64, kept: Kept) -> bool {
+/// Empties a place if it still holds `kept`, which is the answer.
+pub(crate) fn take_place(place: &SharedU64, kept: FreedMapping) -> bool {
     // Acquire pairs with the Release of `put`.
     place
         .compare_exchange(kept.to_word(), 0, Ordering::Acquire, Ordering::Relaxed)
@@ -85,10 +96,15 @@ fn take_place(place: &SharedU64, kept: Kept) -> bool {
 }
 
 /// Takes the shortest mapping of at least `granules` whose address is a multiple of `alignment`.
-pub(crate) fn take(granules: u32, alignment: usize) -> Option<Kept> {
+pub(crate) fn take(granules: u32, alignment: usize) -> Option<FreedMapping> {
     let (place, best) = KEPT
         .iter()
-        .filter_map(|place| Some((place, Kept::from_word(place.load(Ordering::Relaxed))?)))
+        .filter_map(|place| {
+            Some((
+                place,
+                FreedMapping::from_word(place.load(Ordering::Relaxed))?,
+            ))
+        })
         .filter(|(_, kept)| kept.granules >= granules)
         .filter(|(_, kept)| kept.start.address().is_multiple_of(alignment))
         .min_by_key(|(_, kept)| kept.granules)?;
@@ -96,18 +112,18 @@ pub(crate) fn take(granules: u32, alignment: usize) -> Option<Kept> {
 }
 
 /// Takes a kept mapping that begins where `other` ends, or ends where it begins.
-pub(crate) fn take_next_to(other: Kept) -> Option<Kept> {
+pub(crate) fn take_next_to(other: FreedMapping) -> Option<FreedMapping> {
     KEPT.iter().find_map(|place| {
-        let kept = Kept::from_word(place.load(Ordering::Relaxed))?;
+        let kept = FreedMapping::from_word(place.load(Ordering::Relaxed))?;
         let adjacent = kept.start == other.end() || kept.end() == other.start;
         (adjacent && take_place(place, kept)).then_some(kept)
     })
 }
 
 /// Takes any mapping.
-pub(crate) fn take_any() -> Option<Kept> {
+pub(crate) fn take_any() -> Option<FreedMapping> {
     KEPT.iter().find_map(|place| {
-        let kept = Kept::from_word(place.load(Ordering::Relaxed))?;
+        let kept = FreedMapping::from_word(place.load(Ordering::Relaxed))?;
         take_place(place, kept).then_some(kept)
     })
 }
@@ -118,7 +134,7 @@ mod tests {
 
     #[test]
     fn take_prefers_the_shortest_that_fits_and_respects_alignment() {
-        let kept = |start, granules| Kept {
+        let kept = |start, granules| FreedMapping {
             start: Granule(start),
             granules,
         };
@@ -138,7 +154,7 @@ mod tests {
 
     #[test]
     fn split_leaves_no_granule_out() {
-        let whole = Kept {
+        let whole = FreedMapping {
             start: Granule(100),
             granules: 40,
         };
@@ -146,7 +162,7 @@ mod tests {
         assert_eq!((head.start, head.granules), (Granule(100), 33));
         assert_eq!(
             tail,
-            Some(Kept {
+            Some(FreedMapping {
                 start: Granule(133),
                 granules: 7
             })

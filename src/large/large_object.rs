@@ -1,7 +1,7 @@
 //! Large objects: above 2 MiB, or aligned to more than 64 KiB. A mapping each, at a multiple of
 //! 64 KiB; the record of its first granule holds the length.
 
-use super::kept_mappings::{self, Kept};
+use super::kept_mappings::{self, FreedMapping};
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
 use crate::base::shared::SharedUsize;
 use crate::metadata::span::{self, Kind, Place};
@@ -94,9 +94,9 @@ fn register(start: Granule, usable: usize, granules: u32) -> Option<()> {
 }
 
 /// Takes the object out of the books and leaves `kind` in its record; its mapping.
-fn unregister(place: Place, kind: Kind) -> Kept {
+fn unregister(place: Place, kind: Kind) -> FreedMapping {
     let granules = place.span.distance.load(Ordering::Relaxed);
-    let kept = Kept {
+    let kept = FreedMapping {
         start: place.start,
         granules,
     };
@@ -139,7 +139,7 @@ pub(crate) fn free(place: Place) {
 }
 
 /// Keeps a mapping, or returns it to the kernel where there is no place for it.
-fn keep(kept: Kept) {
+fn keep(kept: FreedMapping) {
     let Some(record) = span::ensure_record(kept.start) else {
         return unmap(kept);
     };
@@ -155,7 +155,7 @@ fn keep(kept: Kept) {
 
 /// Returns a mapping to the kernel. Should that fail (too many mappings), its pages go and the
 /// address space stays.
-fn unmap(kept: Kept) {
+fn unmap(kept: FreedMapping) {
     let address = kept.start.address();
     if let Some(record) = span::record(kept.start) {
         record.set_kind(Kind::Released);
@@ -180,7 +180,7 @@ pub(crate) fn release_kept_to(bytes: usize) {
 /// afterwards; `None` if that cannot be, and the object is as it was.
 pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     let (usable, granules) = shape(bytes)?;
-    let old = Kept {
+    let old = FreedMapping {
         start: place.start,
         granules: place.span.distance.load(Ordering::Relaxed),
     };

@@ -129,6 +129,12 @@ pub(crate) fn record_elsewhere(address: usize) -> Option<&'static Span> {
     TABLE.get(address >> GRANULE_SHIFT)
 }
 
+/// The record of the granule that holds `address`; `None` where nothing of ours ever was.
+#[inline(always)]
+pub(crate) fn record_holding(address: usize) -> Option<&'static Span> {
+    record_in_data_segment(address).or_else(|| record_elsewhere(address))
+}
+
 /// The record of `granule`, which some span of ours has covered.
 #[inline]
 pub(crate) fn record(granule: Granule) -> Option<&'static Span> {

@@ -30,6 +30,16 @@ pub(crate) enum Access {
     Unknown,
 }
 
+impl Access {
+    /// As a report says it: what is not known counts as a read.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Access::Write => "write",
+            Access::Read | Access::Unknown => "read",
+        }
+    }
+}
+
 /// A fault, as the kernel told it.
 #[allow(dead_code, reason = "for the guards, which are still to come")]
 pub(crate) struct Fault {
