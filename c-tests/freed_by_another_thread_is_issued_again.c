@@ -1,7 +1,9 @@
 /* expect: exit 0
    modes: link
+   under: GLEBE_SAMPLE=0
    Blocks that another thread freed come home when their owner runs out of blocks: each is at hand
-   then, though the owner has no current slab and finds a partial one. None may be lost. */
+   then, though the owner has no current slab and finds a partial one. None may be lost. A sampled block would come
+   without a refill. */
 #include "check.h"
 #include "glebe.h"
 #include <pthread.h>
