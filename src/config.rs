@@ -27,6 +27,17 @@ pub(crate) enum Statistics {
     Json,
 }
 
+/// Where evicted pages go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum StoreKind {
+    /// Compressed memory, which counts against the budget.
+    Memory,
+    /// A file.
+    File,
+    /// Compressed memory up to half of the budget, then a file.
+    Both,
+}
+
 /// What the options were set to, in pages of its own: [`protect`] makes them read-only.
 #[repr(C, align(4096))]
 struct Settings {
@@ -47,6 +58,11 @@ struct Settings {
     /// Whether these pages are read-only.
     protected: AtomicU8,
     statistics_file: PathOption,
+    budget: AtomicUsize,
+    store: AtomicU8,
+    budget_required: AtomicU8,
+    budget_process: AtomicUsize,
+    store_path: PathOption,
 }
 
 static SETTINGS: Settings = Settings {
@@ -67,7 +83,15 @@ static SETTINGS: Settings = Settings {
     seal_key: AtomicU64::new(0),
     protected: AtomicU8::new(0),
     statistics_file: PathOption::new(),
+    budget: AtomicUsize::new(0),
+    store: AtomicU8::new(0),
+    budget_required: AtomicU8::new(0),
+    budget_process: AtomicUsize::new(0),
+    store_path: PathOption::new(),
 };
+
+/// Of a budget in percent.
+const PERCENT: usize = 1 << 63;
 
 /// What an option accepts.
 enum Values {
@@ -75,12 +99,14 @@ enum Values {
     Words(&'static [&'static str], &'static AtomicU8),
     /// A whole number up to this.
     Number(usize, &'static AtomicUsize),
+    /// Bytes, with a unit or without, or a share of the memory there is, in percent.
+    Amount(&'static AtomicUsize),
     /// A path.
     Path(&'static PathOption),
 }
 
 /// The rows: name, what it accepts.
-static OPTIONS: [(&str, Values); 13] = [
+static OPTIONS: [(&str, Values); 18] = [
     (
         "GLEBE_SOURCE",
         Values::Words(&["auto", "break", "mmap"], &SETTINGS.source),
@@ -130,6 +156,20 @@ static OPTIONS: [(&str, Values); 13] = [
         "GLEBE_GUARD",
         Values::Words(&["auto", "mprotect"], &SETTINGS.guard_by_mprotect),
     ),
+    ("GLEBE_BUDGET", Values::Amount(&SETTINGS.budget)),
+    (
+        "GLEBE_BUDGET_REQUIRED",
+        Values::Words(&["0", "1"], &SETTINGS.budget_required),
+    ),
+    (
+        "GLEBE_BUDGET_PID",
+        Values::Number(1 << 22, &SETTINGS.budget_process),
+    ),
+    (
+        "GLEBE_STORE",
+        Values::Words(&["memory", "file", "both"], &SETTINGS.store),
+    ),
+    ("GLEBE_STORE_FILE", Values::Path(&SETTINGS.store_path)),
 ];
 
 /// Variables with our prefix that are not the library's.
@@ -201,6 +241,10 @@ pub(crate) fn take_variable(variable: &'static [u8]) {
             Some(number) if number <= *most => place.store(number, Ordering::Relaxed),
             _ => report::bad_option_number(name, value, *most),
         },
+        Values::Amount(place) => match amount(value) {
+            Some(amount) => place.store(amount, Ordering::Relaxed),
+            None => report::bad_option_amount(name, value),
+        },
         Values::Path(place) => {
             if !place.set(value) {
                 report::bad_option_path(name, PATH_BYTES - 1);
@@ -217,6 +261,23 @@ fn number(text: &[u8]) -> Option<usize> {
         let digit = byte.is_ascii_digit().then(|| usize::from(byte - b'0'))?;
         sum.checked_mul(10)?.checked_add(digit)
     })
+}
+
+/// `512M`, `2G`, `65536` or `60%` (marked by [`PERCENT`]).
+fn amount(text: &[u8]) -> Option<usize> {
+    let (digits, shift) = match text.split_last()? {
+        (b'%', digits) => {
+            let share = number(digits).filter(|share| (1..=100).contains(share))?;
+            return Some(share | PERCENT);
+        }
+        (b'K' | b'k', digits) => (digits, 10),
+        (b'M' | b'm', digits) => (digits, 20),
+        (b'G' | b'g', digits) => (digits, 30),
+        (b'T' | b't', digits) => (digits, 40),
+        _ => (text, 0),
+    };
+    let bytes = number(digits)?.checked_mul(1 << shift)?;
+    (bytes < PERCENT).then_some(bytes)
 }
 
 /// `GLEBE_SOURCE`.
@@ -286,6 +347,38 @@ pub(crate) fn guard_large() -> bool {
 /// `GLEBE_GUARD=mprotect`.
 pub(crate) fn guard_by_mprotect() -> bool {
     SETTINGS.guard_by_mprotect.load(Ordering::Relaxed) == 1
+}
+
+/// `GLEBE_BUDGET` in bytes, for this process; 0 for none. `memory_bytes` is asked how much memory
+/// there is, for a share.
+pub(crate) fn budget_bytes(process: i32, memory_bytes: impl FnOnce() -> usize) -> usize {
+    let alone = SETTINGS.budget_process.load(Ordering::Relaxed);
+    if alone != 0 && usize::try_from(process) != Ok(alone) {
+        return 0;
+    }
+    match SETTINGS.budget.load(Ordering::Relaxed) {
+        share if share & PERCENT != 0 => memory_bytes() / 100 * (share & !PERCENT),
+        bytes => bytes,
+    }
+}
+
+/// `GLEBE_BUDGET_REQUIRED=1`: without its budget the program does not start.
+pub(crate) fn budget_required() -> bool {
+    SETTINGS.budget_required.load(Ordering::Relaxed) == 1
+}
+
+/// `GLEBE_STORE`.
+pub(crate) fn store() -> StoreKind {
+    match SETTINGS.store.load(Ordering::Relaxed) {
+        1 => StoreKind::File,
+        2 => StoreKind::Both,
+        _ => StoreKind::Memory,
+    }
+}
+
+/// `GLEBE_STORE_FILE`, or where temporary files are that outlive a restart.
+pub(crate) fn store_path() -> &'static core::ffi::CStr {
+    SETTINGS.store_path.get().unwrap_or(c"/var/tmp")
 }
 
 /// `GLEBE_SAMPLE`: samples in a second of a thread's processor time; 0 for none.
@@ -375,6 +468,17 @@ pub(crate) fn is_protected(address: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_have_a_unit_or_are_a_share() {
+        assert_eq!(amount(b"512M"), Some(512 << 20));
+        assert_eq!(amount(b"4096"), Some(4096));
+        assert_eq!(amount(b"2g"), Some(2 << 30));
+        assert_eq!(amount(b"60%"), Some(60 | PERCENT));
+        for bad in ["", "M", "0%", "101%", "-1", "1.5G", "9999999999T", "12X"] {
+            assert_eq!(amount(bad.as_bytes()), None, "{bad}");
+        }
+    }
 
     #[test]
     fn numbers_are_whole_and_checked() {

@@ -10,6 +10,7 @@
 //! - `large`: objects above 32 KiB, a span or a mapping each;
 //! - `small`: size classes, slabs, slabs without an owner;
 //! - `pages`: spans, where they come from, when their memory goes back;
+//! - `paging`: the heap under a budget: pages moved out, and in again when touched;
 //! - `metadata`: memory for our tables; the map from an address to its span;
 //! - `config`, `report`: options in, words out;
 //! - `os`: system calls, thread-local storage, assembly;
@@ -33,6 +34,7 @@ mod metadata;
 mod observe;
 mod os;
 mod pages;
+mod paging;
 mod report;
 mod small;
 

@@ -298,6 +298,19 @@ pub(crate) fn bad_option_number(name: &[u8], value: &[u8], most: usize) {
     );
 }
 
+/// A budget that is none.
+#[cold]
+pub(crate) fn bad_option_amount(name: &[u8], value: &[u8]) {
+    line(
+        Severity::Warning,
+        format_args!(
+            "{}={} is neither bytes (as in 512M) nor a share (as in 60%); using the default",
+            Text(name),
+            Text(value)
+        ),
+    );
+}
+
 /// A path that an option does not accept.
 #[cold]
 pub(crate) fn bad_option_path(name: &[u8], most: usize) {
@@ -326,6 +339,76 @@ pub(crate) fn no_purge_thread() {
         Severity::Warning,
         format_args!("no purge thread; callers give memory back"),
     );
+}
+
+/// The budget cannot be kept; ends the process where it is required.
+#[cold]
+pub(crate) fn no_budget(why: &str, required: bool) {
+    let severity = if required {
+        Severity::Fatal
+    } else {
+        Severity::Warning
+    };
+    line(severity, format_args!("no budget: {why}"));
+    if required {
+        process::exit_at_once(125);
+    }
+}
+
+/// More is in use than the budget allows, and nothing more can be moved out.
+#[cold]
+pub(crate) fn budget_exceeded(budget_bytes: usize, used_bytes: usize) {
+    line(
+        Severity::Warning,
+        format_args!(
+            "the budget of {} MiB is exceeded ({} MiB in use): what is left does not compress, is \
+             pinned, or the store is full; GLEBE_STORE=both adds a file",
+            budget_bytes >> 20,
+            used_bytes >> 20
+        ),
+    );
+}
+
+/// The file for evicted pages cannot be made; compressed memory serves alone.
+#[cold]
+pub(crate) fn no_spill_file(errno: i32) {
+    line(
+        Severity::Warning,
+        format_args!(
+            "GLEBE_STORE_FILE: no file for evicted pages (error {errno}); compressed memory serves alone"
+        ),
+    );
+}
+
+/// The file for evicted pages took no more; what it has stays there.
+#[cold]
+pub(crate) fn spill_failed(errno: i32) {
+    line(
+        Severity::Warning,
+        format_args!(
+            "the file for evicted pages takes no more (error {errno}); pages stay in memory"
+        ),
+    );
+}
+
+/// An evicted page cannot be read again.
+#[cold]
+pub(crate) fn page_lost(address: usize) -> ! {
+    line(
+        Severity::Fatal,
+        format_args!("an evicted page cannot be read again: ptr={address:#x}"),
+    );
+    process::abort()
+}
+
+/// The child of a fork has no paging, and thus not its memory.
+#[cold]
+pub(crate) fn no_paging_after_fork(why: &str) -> ! {
+    line(
+        Severity::Fatal,
+        format_args!("evicted pages are lost in the child of a fork: {why}"),
+    );
+    process::abort()
 }
 
 /// The path of a module; of one too long for a line, the end.

@@ -22,6 +22,7 @@ use crate::os::fault_signals;
 use crate::os::thread_slot::{Owner, ThreadSlot};
 use crate::os::wiped_word::WipedWord;
 use crate::pages::{chunk, purge, source};
+use crate::paging;
 use crate::small::{orphans, slab};
 
 static WIPED: WipedWord = WipedWord::new();
@@ -44,7 +45,14 @@ pub(super) fn register() {
     }
     // SAFETY: the handler lives as long as the process; since the library is never unloaded, it
     // needs no handle to be removed by.
-    unsafe { __register_atfork(None, None, Some(in_child), core::ptr::null()) };
+    unsafe {
+        __register_atfork(
+            Some(before),
+            Some(in_parent),
+            Some(in_child),
+            core::ptr::null(),
+        );
+    }
 }
 
 /// Called where a slow path begins: notices a fork that ran no handler.
@@ -53,6 +61,14 @@ pub(crate) fn notice() {
     if WIPED.was_wiped() {
         recover();
     }
+}
+
+extern "C" fn before() {
+    paging::before_fork();
+}
+
+extern "C" fn in_parent() {
+    paging::after_fork_in_parent();
 }
 
 extern "C" fn in_child() {
@@ -64,6 +80,8 @@ extern "C" fn in_child() {
 #[cold]
 fn recover() {
     WIPED.arm();
+    // First: what follows touches blocks.
+    paging::after_fork_in_child();
     let own_cache = match ThreadSlot::current().owner() {
         // SAFETY: what the slot holds is a cache's address.
         Owner::Cache(address) => Some(unsafe { ThreadCache::from_address(address) }),

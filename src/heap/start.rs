@@ -9,7 +9,8 @@ use crate::config::{self, Statistics};
 use crate::guard::fault;
 use crate::large::idle_memory;
 use crate::observe::statistics;
-use crate::os::{fault_signals, guard_pages, process};
+use crate::os::{fault_signals, guard_pages, memory_limit, process};
+use crate::paging;
 use crate::report;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +43,10 @@ pub(super) fn has_begun() -> bool {
 fn read_options() {
     if !OPTIONS_READ.swap(true, Ordering::Relaxed) {
         process::for_each_initial_variable(config::take_variable);
+        let budget_bytes = config::budget_bytes(process::id(), memory_limit::memory_limit_bytes);
+        if budget_bytes != 0 {
+            paging::prepare(budget_bytes);
+        }
         if config::hardened() {
             config::harden();
         }

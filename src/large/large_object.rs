@@ -8,6 +8,7 @@ use crate::metadata::span::{self, Kind, Place};
 use crate::os::{mapping, process};
 use crate::pages::huge::{self, HUGE_PAGE_BYTES};
 use crate::pages::purge;
+use crate::paging;
 use core::sync::atomic::Ordering;
 
 static LIVE_BYTES: SharedUsize = SharedUsize::new(0);
@@ -73,6 +74,7 @@ pub(crate) fn allocate(bytes: usize, alignment: usize, contents: Contents) -> Op
         return None;
     }
     mapping::name(address, length, c"glebe large");
+    paging::claim(address, length);
     purge::count_taken(length);
     Some(LargeObject {
         address,
@@ -160,6 +162,7 @@ fn unmap(kept: FreedMapping) {
     if let Some(record) = span::record(kept.start) {
         record.set_kind(Kind::Released);
     }
+    paging::unclaim(address, kept.bytes());
     if mapping::unmap(address, kept.bytes()) || mapping::discard(address, kept.bytes(), true) {
         purge::count_purged(kept.bytes());
     }
@@ -191,7 +194,12 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
         LIVE_BYTES.fetch_add(usable.wrapping_sub(before), Ordering::Relaxed);
         return Some(address);
     }
+    // What mremap moves is the kernel's business alone meanwhile; what it does not see, it loses.
+    if !paging::take_back(address, old.bytes()) {
+        return None;
+    }
     if mapping::resize_in_place(address, old.bytes(), length) {
+        paging::claim(address, length);
         unregister(place, Kind::Released);
         register(place.start, usable, granules)?;
         huge::expect_growth(address, old.bytes(), length);
@@ -206,9 +214,11 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     let old_usable = place.span.object_bytes();
     unregister(place, Kind::Released);
     let Some(moved) = mapping::relocate(address, old.bytes(), length, alignment) else {
+        paging::claim(address, old.bytes());
         register(old.start, old_usable, old.granules)?;
         return None;
     };
+    paging::claim(moved, length);
     register(Granule::of(moved)?, usable, granules)?;
     mapping::name(moved, length, c"glebe large");
     huge::expect_growth(moved, old.bytes(), length);

@@ -12,6 +12,7 @@ use crate::large::large_object;
 use crate::metadata::{self, span, span::Kind};
 use crate::os::process::{self, KeptStandardError};
 use crate::pages::{chunk, purge, source};
+use crate::paging;
 use crate::report;
 use crate::small::size_class::{CLASSES, SizeClass};
 use crate::small::slab;
@@ -148,6 +149,14 @@ pub(crate) fn figures() -> [(&'static str, usize); 17] {
     ]
 }
 
+/// The figures, what is counted on demand, and where the heap has a budget those of its paging.
+fn all_figures() -> impl Iterator<Item = (&'static str, usize)> {
+    figures()
+        .into_iter()
+        .chain(shared::counts())
+        .chain(paging::figures())
+}
+
 /// Text of one report.
 pub(crate) type Page = FixedText<4096>;
 
@@ -161,7 +170,7 @@ pub(crate) fn text() -> Page {
         env!("CARGO_PKG_VERSION"),
         process::id()
     );
-    for (name, value) in figures().into_iter().chain(shared::counts()) {
+    for (name, value) in all_figures() {
         let _ = match name.strip_suffix("_bytes") {
             Some(name) if value < 10 << 20 => {
                 writeln!(page, "  {:<18} {:>11} KiB", Spaced(name), value >> 10)
@@ -209,7 +218,7 @@ fn json() -> Page {
         };
     }
     let _ = write!(page, "\"");
-    for (name, value) in figures().into_iter().chain(shared::counts()) {
+    for (name, value) in all_figures() {
         let _ = write!(page, ",\"{name}\":{value}");
     }
     let _ = writeln!(page, "}}");

@@ -17,8 +17,11 @@ compile_error!("glebe runs on x86-64 (and, untested, aarch64) Linux only");
 compile_error!("glebe needs Linux with glibc");
 
 use super::thread_slot::BUSY;
+mod thread;
+
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::*;
+pub(crate) use thread::make_thread;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::*;
 

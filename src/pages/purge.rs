@@ -25,6 +25,7 @@ use crate::base::shared::{SharedBool, SharedU64, SharedUsize};
 use crate::config;
 use crate::metadata::span::{self, Kind};
 use crate::os::{mapping, process};
+use crate::paging;
 use core::sync::atomic::Ordering;
 
 static PURGING: SharedBool = SharedBool::new(false);
@@ -112,6 +113,10 @@ pub(crate) fn idle_bytes() -> usize {
 pub(crate) fn limit_bytes() -> usize {
     let used = page_heap::used_bytes() + LARGE_USED_BYTES.load(Ordering::Relaxed);
     let allowance = ALLOWANCE_BYTES.load(Ordering::Relaxed);
+    if paging::is_short() {
+        // Moved out it would cost more than it is worth.
+        return DECAY_FLOOR_BYTES;
+    }
     config::dirty_bytes()
         .saturating_add(used / 8)
         .saturating_add(allowance)
@@ -173,7 +178,9 @@ pub(crate) fn purge_spans_to(target_bytes: usize) -> usize {
     }
     chunk::purge(target_bytes / GRANULE_BYTES, |start, granules, in_break| {
         let bytes = granules * GRANULE_BYTES;
-        let discarded = mapping::discard(start.address(), bytes, !in_break);
+        let discarded = paging::discard(start.address(), bytes, || {
+            mapping::discard(start.address(), bytes, !in_break)
+        });
         if discarded {
             count_purged(bytes);
         }

@@ -13,6 +13,7 @@ use crate::metadata::data_segment;
 use crate::os::futex::Mutex;
 use crate::os::process::{SignalsBlocked, page_bytes};
 use crate::os::{mapping, program_break};
+use crate::paging;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Granules by which the break grows at least, 1 MiB: a small program stays small, and a call
@@ -118,6 +119,7 @@ fn grow_break(state: &mut Break, count: usize, ahead: bool) -> bool {
     let resident = ahead && huge::make_resident(start, granules * GRANULE_BYTES);
     state.end = now + bytes;
     BREAK_BYTES.fetch_add(granules * GRANULE_BYTES, Ordering::Relaxed);
+    paging::claim(start, granules * GRANULE_BYTES);
     let mut next = first;
     while next < first + granules {
         let offset = next % CHUNK_GRANULES;
@@ -154,9 +156,11 @@ fn grow_by_mmap(count: usize, ahead: bool) -> bool {
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     let all = bit_run::mask(0, granules as u32);
     let resident = ahead && granules == CHUNK_GRANULES && huge::make_resident(address, bytes);
+    paging::claim(address, bytes);
     let added = Granule::of(address)
         .and_then(|base| chunk::add(base, false, all, if resident { all } else { 0 }));
     if added.is_none() {
+        paging::unclaim(address, bytes);
         mapping::unmap(address, bytes);
         return false;
     }
@@ -203,7 +207,9 @@ pub(crate) fn shrink_break(mut forget: impl FnMut(Granule)) -> usize {
             #[expect(clippy::cast_possible_truncation, reason = "granules are 31 bits")]
             forget(Granule(((new_end >> GRANULE_SHIFT) + offset) as u32));
         }
+        paging::unclaim(new_end, granules * GRANULE_BYTES);
         if !program_break::shrink(state.end, new_end) {
+            paging::claim(new_end, granules * GRANULE_BYTES);
             // Not moved: the granules are ours as before, and as good as dirty.
             chunk::return_withdrawn(number, bits);
             break;
@@ -223,9 +229,13 @@ pub(crate) fn unmap_free_chunks(mut forget: impl FnMut(Granule)) -> usize {
     let mut given_back = 0;
     chunk::withdraw_whole(|start, granules| {
         (0..granules).for_each(|offset| forget(start.plus(offset)));
-        let unmapped = mapping::unmap(start.address(), granules * GRANULE_BYTES);
+        let bytes = granules * GRANULE_BYTES;
+        paging::unclaim(start.address(), bytes);
+        let unmapped = mapping::unmap(start.address(), bytes);
         if unmapped {
-            given_back += granules * GRANULE_BYTES;
+            given_back += bytes;
+        } else {
+            paging::claim(start.address(), bytes);
         }
         unmapped
     });

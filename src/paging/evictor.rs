@@ -1,0 +1,382 @@
+//! The evictor: a thread that tracks what is managed, moves cold pages out of the program's sight
+//! into staging, and from there to the stores, while more is in use than the budget likes.
+
+use super::budget;
+use super::managed;
+use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
+use super::resident::{self, Admission};
+use super::staging::{self, Ring};
+use super::statistics::{Count, count};
+use super::store::{self, codec};
+use crate::config::{self, StoreKind};
+use crate::os::futex::Mutex;
+use crate::os::helper_thread::{Patience, futex_wait, futex_wake_all};
+use crate::os::mapping;
+use crate::os::pagemap::Pagemap;
+use crate::os::userfault::{Filled, Modes, UserfaultFd, Wake};
+use crate::report;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Pages that are evicted at a time.
+const BATCH: usize = 64;
+/// Areas that are tracked at a time while the resident set has little to offer.
+const AREAS_AT_A_TIME: usize = 8;
+/// Most tries of a move that the kernel asks to repeat.
+const TRIES: usize = 16;
+
+/// What the evictor does is done under this lock: a fork holds it, so that the child finds the
+/// ring and the stores whole.
+pub(super) static EVICTION: Mutex<Ring> = Mutex::new(Ring::new());
+
+/// 1 while the evictor is wanted.
+static WANTED: AtomicU32 = AtomicU32::new(0);
+
+/// Calls the evictor, if more is used than it likes.
+pub(super) fn wake_if_needed() {
+    if budget::used_bytes() > budget::high_bytes() && WANTED.swap(1, Ordering::Release) == 0 {
+        futex_wake_all(&WANTED);
+    }
+}
+
+/// The evictor's thread.
+pub(super) struct Evictor {
+    userfault: UserfaultFd,
+    pagemap: Option<Pagemap>,
+    scratch: codec::Scratch,
+    compressed: [u8; PAGE_BYTES],
+    victims: [PageNumber; BATCH],
+}
+
+impl Evictor {
+    pub(super) const fn new(userfault: UserfaultFd, pagemap: Option<Pagemap>) -> Evictor {
+        Evictor {
+            userfault,
+            pagemap,
+            scratch: codec::Scratch::new(),
+            compressed: [0; PAGE_BYTES],
+            victims: [PageNumber(0); BATCH],
+        }
+    }
+
+    /// Evicts for ever.
+    pub(super) fn run(&mut self) -> ! {
+        loop {
+            // Acquire pairs with the Release of `wake_if_needed`.
+            if WANTED.swap(0, Ordering::Acquire) == 0 {
+                futex_wait(&WANTED, 0, None);
+                continue;
+            }
+            self.make_room();
+        }
+    }
+
+    /// Evicts down to the low mark, or until nothing more can be.
+    fn make_room(&mut self) {
+        let mut rounds_in_vain = 0;
+        budget::note_peak();
+        while budget::used_bytes() > budget::low_bytes() {
+            let before = budget::used_bytes();
+            let did_something = {
+                let mut ring = EVICTION.lock();
+                self.round(&mut ring)
+            };
+            budget::announce_room();
+            // Staging fills up first, and stores grow by whole blocks: one round says little.
+            let freed = before.saturating_sub(budget::used_bytes());
+            if freed >= PAGE_BYTES * BATCH / 16 {
+                rounds_in_vain = 0;
+            } else {
+                rounds_in_vain += 1;
+            }
+            let patience = 4 + 2 * staging::frames() / BATCH;
+            if !did_something || rounds_in_vain > patience {
+                if budget::give_way() {
+                    report::budget_exceeded(budget::asked_bytes(), budget::used_bytes());
+                }
+                budget::announce_room();
+                return;
+            }
+        }
+    }
+
+    /// Tracks an area or more, moves a batch out, and stores as many; whether there was anything
+    /// to do.
+    fn round(&mut self, ring: &mut Ring) -> bool {
+        let mut tracked = 0;
+        let lean = budget::resident_pages() * PAGE_BYTES < budget::asked_bytes() / 2;
+        while tracked < if lean { AREAS_AT_A_TIME } else { 1 } && self.track_oldest() {
+            tracked += 1;
+        }
+        let mut victims = self.victims;
+        let found = resident::victims(&mut victims);
+        let victims = &mut victims[..found];
+        victims.sort_unstable();
+        self.drain_to(ring, staging::frames() - BATCH);
+        self.move_out(ring, victims);
+        let share = if found == 0 {
+            0
+        } else {
+            resident::staging_pages()
+        };
+        let stored = self.drain_to(ring, share);
+        tracked + found + stored > 0
+    }
+
+    /// Tracks the oldest untracked area; `false` where there is none.
+    fn track_oldest(&mut self) -> bool {
+        let Some(tracking) = managed::begin_tracking() else {
+            return false;
+        };
+        for (start, bytes) in tracking.runs() {
+            if self
+                .userfault
+                .register(start, bytes, Modes::MISSING)
+                .is_err()
+            {
+                managed::abandon_tracking(&tracking);
+                return true;
+            }
+        }
+        // What is absent now stays so until a fault is served, and that waits for the entries.
+        let present = tracking.present(self.pagemap);
+        managed::end_tracking(&tracking, &present, |page| {
+            resident::admit(page, Admission::Found);
+        });
+        count(Count::AreasTracked, 1);
+        true
+    }
+
+    /// Moves victims (in ascending order) to staging; those that have left meanwhile are passed
+    /// over.
+    fn move_out(&mut self, ring: &mut Ring, victims: &[PageNumber]) {
+        let mut rest = victims;
+        while let Some(&first) = rest.first() {
+            let (frame, room) = ring.empty_run(rest.len());
+            if room == 0 {
+                // Cannot be: the ring was drained. Back to the queue, for another round.
+                resident::admit(first, Admission::Found);
+                rest = &rest[1..];
+                continue;
+            }
+            let mut held: [Option<Locked<'static>>; BATCH] = [const { None }; BATCH];
+            let mut run = 0;
+            while run < room && rest.get(run) == Some(&first.plus(run)) {
+                match lock_resident(first.plus(run)) {
+                    Some(locked) => held[run] = Some(locked),
+                    None => break,
+                }
+                run += 1;
+            }
+            if run == 0 {
+                rest = &rest[1..];
+                continue;
+            }
+            self.move_run(ring, first, frame, &mut held[..run]);
+            rest = &rest[run..];
+        }
+    }
+
+    /// Moves a run of pages, whose entries are held, to the frames from `frame` on.
+    fn move_run(
+        &mut self,
+        ring: &mut Ring,
+        first: PageNumber,
+        mut frame: usize,
+        held: &mut [Option<Locked<'static>>],
+    ) {
+        let age = resident::age_now();
+        let (mut done, mut tries) = (0, 0);
+        while done < held.len() {
+            let page = first.plus(done);
+            let to = staging::frame_address(frame);
+            let bytes = (held.len() - done) * PAGE_BYTES;
+            let Filled { bytes, error } =
+                self.userfault
+                    .move_pages(to, page.address(), bytes, Wake::No);
+            let moved = bytes / PAGE_BYTES;
+            budget::count_staged(moved as isize);
+            budget::count_resident(-(moved as isize));
+            for locked in &mut held[done..done + moved] {
+                ring.push(first.plus(done));
+                if let Some(locked) = locked.take() {
+                    locked.finish(Entry::new(State::Staged, frame as u64).with_age(age));
+                }
+                frame += 1;
+                done += 1;
+            }
+            count(Count::Evicted, moved);
+            if moved > 0 {
+                tries = 0;
+                continue;
+            }
+            let Some(locked) = held[done].take() else {
+                return;
+            };
+            match error.map_or(0, |error| error.0) {
+                libc::EAGAIN if tries < TRIES => {
+                    tries += 1;
+                    held[done] = Some(locked);
+                    continue;
+                }
+                // The program gave the page back by itself: the next touch finds zeroes.
+                libc::ENOENT => {
+                    budget::count_resident(-1);
+                    locked.finish(Entry::new(State::Zero, 0));
+                }
+                libc::EBUSY if tries < TRIES && mapping::populate(page.address(), PAGE_BYTES) => {
+                    // Shared since a fork: it is the process's own now. Else it is pinned, and
+                    // the second try says so.
+                    tries = TRIES;
+                    held[done] = Some(locked);
+                    continue;
+                }
+                _ => {
+                    count(Count::Unmovable, 1);
+                    let entry = locked.entry().as_unmovable();
+                    locked.finish(entry);
+                    resident::admit(page, Admission::Unmovable);
+                }
+            }
+            tries = 0;
+            done += 1;
+        }
+    }
+
+    /// Stores the oldest staged pages until `frames` are left; how many were emptied.
+    fn drain_to(&mut self, ring: &mut Ring, frames: usize) -> usize {
+        let mut emptied = 0;
+        let mut run = (0, 0);
+        while ring.filled() > frames {
+            let Some((frame, page)) = ring.oldest() else {
+                break;
+            };
+            if let Some(slot) = page_table::slot(page) {
+                self.store(slot, page, frame);
+            }
+            if run.1 == BATCH || frame != run.0 + run.1 {
+                drop_frames(run);
+                run = (frame, 0);
+            }
+            run.1 += 1;
+            ring.pop();
+            emptied += 1;
+        }
+        drop_frames(run);
+        emptied
+    }
+
+    /// Puts what the frame holds into a store, if it is still the page's contents.
+    fn store(&mut self, slot: &'static Slot, page: PageNumber, frame: usize) {
+        let is_there =
+            |entry: Entry| entry.state() == State::Staged && entry.payload() == frame as u64;
+        if !is_there(slot.load()) && !slot.load().is_busy() {
+            return;
+        }
+        // SAFETY: the frame is filled, so it is readable, and nobody writes to it until it is
+        // emptied, which is ours to do.
+        let contents = unsafe { &*(staging::frame_address(frame) as *const [u8; PAGE_BYTES]) };
+        let stored = self.put(contents);
+        let mut patience = Patience::new();
+        let locked = loop {
+            if let Some(locked) = slot.try_lock() {
+                break locked;
+            }
+            patience.pause();
+        };
+        let before = locked.entry();
+        if !is_there(before) {
+            locked.leave();
+            if let Some(entry) = stored {
+                store::remove(entry);
+            }
+            return;
+        }
+        match stored {
+            Some(entry) => locked.finish(entry.with_age(before.age())),
+            None => self.keep(locked, page, frame),
+        }
+    }
+
+    /// The entry of a page with these contents, put in a store; `None` where no store takes it.
+    fn put(&mut self, contents: &[u8; PAGE_BYTES]) -> Option<Entry> {
+        if let Some(word) = codec::same_filled(contents) {
+            count(Count::SameFilled, 1);
+            return Some(if word == 0 {
+                Entry::new(State::Zero, 0)
+            } else {
+                Entry::new(State::Same, u64::from(word))
+            });
+        }
+        let length = codec::compress(contents, &mut self.compressed, &mut self.scratch);
+        let bytes = match length {
+            Some(length) => &self.compressed[..length],
+            None => &contents[..],
+        };
+        let kind = config::store();
+        let memory = store::memory();
+        let in_memory = match kind {
+            StoreKind::Memory => length.is_some(),
+            StoreKind::File => false,
+            StoreKind::Both => {
+                length.is_some() && memory.footprint_bytes() < budget::asked_bytes() / 2
+            }
+        };
+        if in_memory && let Some(handle) = memory.insert(bytes) {
+            count(Count::Compressed, 1);
+            return Some(Entry::new(State::Compressed, handle));
+        }
+        if kind != StoreKind::Memory {
+            match store::spill().write(bytes) {
+                Ok(handle) => {
+                    count(Count::Spilled, 1);
+                    return Some(Entry::new(State::Spilled, handle));
+                }
+                Err(error) => report::spill_failed(error.0),
+            }
+            if let Some(handle) = memory.insert(bytes) {
+                count(Count::Compressed, 1);
+                return Some(Entry::new(State::Compressed, handle));
+            }
+        }
+        None
+    }
+
+    /// Copies a staged page that no store takes back to where it was.
+    fn keep(&mut self, locked: Locked<'_>, page: PageNumber, frame: usize) {
+        let from = staging::frame_address(frame);
+        let mut patience = Patience::new();
+        loop {
+            let Filled { bytes, error } =
+                self.userfault
+                    .copy(page.address(), from, PAGE_BYTES, Wake::Yes);
+            let error = error.map_or(0, |error| error.0);
+            if bytes == PAGE_BYTES || error == libc::EEXIST {
+                break;
+            }
+            // The contents have no other place: all that can be done is to try again.
+            patience.pause();
+        }
+        count(Count::Kept, 1);
+        budget::count_resident(1);
+        locked.finish(Entry::new(State::Resident, 0));
+        resident::admit(page, Admission::Unmovable);
+    }
+}
+
+fn lock_resident(page: PageNumber) -> Option<Locked<'static>> {
+    let locked = page_table::slot(page)?.try_lock()?;
+    if locked.entry().state() == State::Resident {
+        return Some(locked);
+    }
+    locked.leave();
+    None
+}
+
+fn drop_frames((first, frames): (usize, usize)) {
+    if frames > 0 {
+        // Nobody can touch the frames: should the kernel refuse, they stay in memory until the
+        // ring comes round, and moves into them fail.
+        mapping::discard(staging::frame_address(first), frames * PAGE_BYTES, false);
+        budget::count_staged(-(frames as isize));
+    }
+}

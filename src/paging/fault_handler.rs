@@ -1,0 +1,281 @@
+//! The fault handler: a thread that waits for touches of absent pages and brings these in.
+
+use super::budget;
+use super::evictor;
+use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
+use super::resident::{self, Admission};
+use super::staging;
+use super::statistics::{Count, count};
+use super::store::{self, codec};
+use super::streams::Streams;
+use crate::os::helper_thread::Patience;
+use crate::os::process;
+use crate::os::userfault::{Event, EventKind, Filled, UserfaultFd, Wake};
+use crate::report;
+
+/// Most events that are taken at a time.
+const EVENTS: usize = 16;
+/// Most pages that are brought in ahead of a stream at a time.
+const AHEAD: usize = 64;
+
+/// A page's worth of bytes where the kernel may copy from.
+#[repr(C, align(4096))]
+pub(super) struct Buffer([u8; PAGE_BYTES]);
+
+/// The fault handler's thread.
+pub(super) struct FaultHandler {
+    userfault: UserfaultFd,
+    streams: Streams,
+    raw: [u8; PAGE_BYTES],
+    buffers: &'static mut Buffers,
+}
+
+/// Where pages are put together that are brought in at once.
+pub(super) type Buffers = [Buffer; AHEAD];
+
+static ZEROES: Buffer = Buffer([0; PAGE_BYTES]);
+
+impl FaultHandler {
+    /// One that serves what is registered with `userfault`.
+    pub(super) const fn new(userfault: UserfaultFd, buffers: &'static mut Buffers) -> FaultHandler {
+        FaultHandler {
+            userfault,
+            streams: Streams::new(),
+            raw: [0; PAGE_BYTES],
+            buffers,
+        }
+    }
+
+    /// Serves faults for ever.
+    pub(super) fn run(&mut self) -> ! {
+        let mut events = [const { Event::new() }; EVENTS];
+        loop {
+            let Ok(taken) = self.userfault.read(&mut events) else {
+                continue;
+            };
+            for event in &events[..taken] {
+                if let EventKind::PageFault {
+                    address, writes, ..
+                } = event.kind()
+                {
+                    let began_ns = process::now_ns();
+                    self.serve(PageNumber::of(address), writes);
+                    let took_ns = process::now_ns() - began_ns;
+                    count(Count::ServiceNs, took_ns as usize);
+                }
+            }
+        }
+    }
+
+    /// Brings a page in, and wakes who waits for it.
+    fn serve(&mut self, page: PageNumber, writes: bool) {
+        count(Count::Faults, 1);
+        evictor::wake_if_needed();
+        if budget::is_exhausted() {
+            budget::wait_for_room();
+        }
+        let Some(slot) = page_table::slot(page) else {
+            return self.zero_unless_present(page);
+        };
+        let locked = slot.lock();
+        let before = locked.entry();
+        match before.state() {
+            // Not ours any more, or brought in meanwhile. Should it be absent all the same, the
+            // program has given it back by itself, and expects zeroes.
+            State::Unmanaged | State::Resident => {
+                locked.leave();
+                return self.zero_unless_present(page);
+            }
+            State::Zero => {
+                count(Count::ZeroFaults, 1);
+                let done = if writes {
+                    self.copy(page, ZEROES.0.as_ptr() as usize, 1) == 1
+                } else {
+                    self.zero(page)
+                };
+                self.finish(locked, page, done, Admission::FirstTouch);
+            }
+            State::Staged => {
+                count(Count::StagedHits, 1);
+                let from = staging::frame_address(before.payload() as usize);
+                let done = self.copy(page, from, 1) == 1;
+                self.finish(locked, page, done, Admission::StagedHit);
+            }
+            State::Compressed | State::Same | State::Spilled => {
+                count(
+                    match before.state() {
+                        State::Compressed => Count::CompressedFaults,
+                        State::Same => Count::SameFaults,
+                        _ => Count::SpilledFaults,
+                    },
+                    1,
+                );
+                if !load(before, &mut self.raw, &mut self.buffers[0].0) {
+                    report::page_lost(page.address());
+                }
+                let from = self.buffers[0].0.as_ptr() as usize;
+                let done = self.copy(page, from, 1) == 1;
+                self.finish(locked, page, done, Admission::Refault(before.age()));
+            }
+        }
+        self.follow_streams(page);
+    }
+
+    /// Ends a fault: the page is resident now, or as it was where it could not be brought in (its
+    /// range is gone).
+    fn finish(&self, locked: Locked<'static>, page: PageNumber, done: bool, how: Admission) {
+        let before = locked.entry();
+        if !done {
+            locked.leave();
+            let _ = self.userfault.wake(page.address(), PAGE_BYTES);
+            return;
+        }
+        budget::count_resident(1);
+        locked.finish(Entry::new(State::Resident, 0));
+        store::remove(before);
+        resident::admit(page, how);
+    }
+
+    /// Fills a page with zeroes if it is absent, and wakes who waits for it.
+    fn zero_unless_present(&self, page: PageNumber) {
+        self.zero(page);
+        let _ = self.userfault.wake(page.address(), PAGE_BYTES);
+    }
+
+    /// Makes a page one of zeroes; `false` where its range is gone. One that is there stays.
+    fn zero(&self, page: PageNumber) -> bool {
+        let mut patience = Patience::new();
+        loop {
+            let Filled { bytes, error } =
+                self.userfault.zero(page.address(), PAGE_BYTES, Wake::Yes);
+            match error.map_or(0, |error| error.0) {
+                _ if bytes == PAGE_BYTES => return true,
+                libc::EEXIST => return true,
+                libc::EAGAIN | libc::ENOMEM => patience.pause(),
+                _ => return false,
+            }
+        }
+    }
+
+    /// Copies `pages` pages in and wakes who waits for them; how many of them are there now, fewer
+    /// where the range is gone or (of several) one is there.
+    fn copy(&self, page: PageNumber, from: usize, pages: usize) -> usize {
+        let mut done = 0;
+        let mut patience = Patience::new();
+        while done < pages {
+            let Filled { bytes, error } = self.userfault.copy(
+                page.plus(done).address(),
+                from + done * PAGE_BYTES,
+                (pages - done) * PAGE_BYTES,
+                Wake::Yes,
+            );
+            done += bytes / PAGE_BYTES;
+            match error.map_or(0, |error| error.0) {
+                0 => {}
+                // Somebody else's doing: what is there is newer.
+                libc::EEXIST => done += 1,
+                libc::EAGAIN | libc::ENOMEM => patience.pause(),
+                _ => break,
+            }
+        }
+        done
+    }
+
+    /// Brings in what a stream of touches will want next.
+    fn follow_streams(&mut self, page: PageNumber) {
+        let ahead = self.streams.observe(page);
+        if ahead.pages == 0 || budget::is_exhausted() {
+            return;
+        }
+        let mut held: [Option<Locked<'static>>; AHEAD] = [const { None }; AHEAD];
+        let mut next = ahead.first;
+        let mut rest = ahead.pages.min(AHEAD);
+        while rest > 0 {
+            let mut run = 0;
+            while run < rest {
+                let Some(locked) = page_table::slot(next.plus(run)).and_then(lock_absent) else {
+                    break;
+                };
+                if !self.gather(locked.entry(), run) {
+                    locked.leave();
+                    break;
+                }
+                held[run] = Some(locked);
+                run += 1;
+            }
+            if run > 0 {
+                let done = self.copy(next, self.buffers[0].0.as_ptr() as usize, run);
+                count(Count::Prefetched, done);
+                for (index, locked) in held.iter_mut().enumerate().take(run) {
+                    if let Some(locked) = locked.take() {
+                        self.finish(
+                            locked,
+                            next.plus(index),
+                            index < done,
+                            Admission::Prefetched,
+                        );
+                    }
+                }
+            }
+            let passed = (run + 1).min(rest);
+            next = next.plus(passed);
+            rest -= passed;
+        }
+    }
+
+    /// Puts the contents of an absent page into a buffer.
+    fn gather(&mut self, entry: Entry, buffer: usize) -> bool {
+        let into = &mut self.buffers[buffer].0;
+        match entry.state() {
+            State::Zero => into.fill(0),
+            State::Staged => {
+                let from = staging::frame_address(entry.payload() as usize);
+                // SAFETY: while the entry is busy the evictor does not empty the frame.
+                into.copy_from_slice(unsafe { &*(from as *const [u8; PAGE_BYTES]) });
+            }
+            _ => return load(entry, &mut self.raw, into),
+        }
+        true
+    }
+}
+
+/// Makes the entry of an absent page busy.
+fn lock_absent(slot: &'static Slot) -> Option<Locked<'static>> {
+    let absent = |entry: Entry| !matches!(entry.state(), State::Unmanaged | State::Resident);
+    if !absent(slot.load()) {
+        return None;
+    }
+    let locked = slot.try_lock()?;
+    if absent(locked.entry()) {
+        return Some(locked);
+    }
+    locked.leave();
+    None
+}
+
+/// Reads a page from its store; `false` where it cannot be read.
+fn load(entry: Entry, raw: &mut [u8; PAGE_BYTES], into: &mut [u8; PAGE_BYTES]) -> bool {
+    match entry.state() {
+        State::Same => {
+            let word = (entry.payload() as u32).to_ne_bytes();
+            into.chunks_exact_mut(4)
+                .for_each(|place| place.copy_from_slice(&word));
+            true
+        }
+        State::Compressed => expand(store::memory().bytes(entry.payload()), into),
+        State::Spilled => match store::spill().read(entry.payload(), raw) {
+            Ok(length) => expand(&raw[..length.min(PAGE_BYTES)], into),
+            Err(_) => false,
+        },
+        _ => false,
+    }
+}
+
+/// A page of stored bytes: whole pages are stored as they are.
+fn expand(bytes: &[u8], into: &mut [u8; PAGE_BYTES]) -> bool {
+    if bytes.len() == PAGE_BYTES {
+        into.copy_from_slice(bytes);
+        return true;
+    }
+    codec::decompress(bytes, into)
+}

@@ -1,0 +1,381 @@
+//! Managed memory: whose pages are ours to move out and in. In granules of 64 KiB; untracked ones
+//! wait in a list, oldest first, until the evictor tracks them.
+
+use super::budget;
+use super::page_table::{
+    self, AREA_SHIFT, Area, Entry, LEAF_PAGES, PAGE_BYTES, PageNumber, Slot, State, held,
+};
+use super::store;
+use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT};
+use crate::os::futex::Mutex;
+use crate::os::pagemap::Pagemap;
+use core::sync::atomic::Ordering;
+
+/// Granules of an area, a bit each.
+const AREA_GRANULES: usize = 1 << (AREA_SHIFT - GRANULE_SHIFT);
+const _: () = assert!(AREA_GRANULES == 32);
+/// Pages of a granule.
+pub(crate) const GRANULE_PAGES: usize = GRANULE_BYTES / PAGE_BYTES;
+
+/// The areas with untracked granules, in the order in which they got them; numbers + 1, 0 for
+/// none.
+struct Untracked {
+    oldest: u32,
+    newest: u32,
+}
+
+static UNTRACKED: Mutex<Untracked> = Mutex::new(Untracked {
+    oldest: 0,
+    newest: 0,
+});
+
+/// Where a new area stands in the list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// Behind all others.
+    Last,
+    /// Before all others: the evictor looks at once what of it is resident.
+    First,
+}
+
+fn link(area: &Area) -> (u32, u32) {
+    (
+        area.older.load(Ordering::Relaxed),
+        area.newer.load(Ordering::Relaxed),
+    )
+}
+
+impl Untracked {
+    fn contains(&self, number: u32, area: &Area) -> bool {
+        self.oldest == number || area.older.load(Ordering::Relaxed) != 0
+    }
+
+    fn insert(&mut self, number: u32, area: &Area, place: Place) {
+        let (older, newer) = match place {
+            Place::Last => (self.newest, 0),
+            Place::First => (0, self.oldest),
+        };
+        area.older.store(older, Ordering::Relaxed);
+        area.newer.store(newer, Ordering::Relaxed);
+        self.set_newer(older, number);
+        self.set_older(newer, number);
+    }
+
+    fn remove(&mut self, area: &Area) {
+        let (older, newer) = link(area);
+        self.set_newer(older, newer);
+        self.set_older(newer, older);
+        area.older.store(0, Ordering::Relaxed);
+        area.newer.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends the management of some granules of an area; which of them were tracked.
+    fn withdraw(&mut self, number: usize, area: &Area, granules: u32) -> u32 {
+        let managed = area.managed.fetch_and(!granules, Ordering::Relaxed);
+        let tracked = area.tracked.fetch_and(!granules, Ordering::Relaxed);
+        let untracked = managed & !tracked;
+        budget::count_untracked(-((untracked & granules).count_ones() as isize));
+        if untracked & granules == untracked && self.contains(number as u32 + 1, area) {
+            self.remove(area);
+        }
+        tracked & granules
+    }
+
+    /// What follows `number` (or is the oldest, for 0) is `newer`.
+    fn set_newer(&mut self, number: u32, newer: u32) {
+        match area_of(number) {
+            Some(area) => area.newer.store(newer, Ordering::Relaxed),
+            None => self.oldest = newer,
+        }
+    }
+
+    fn set_older(&mut self, number: u32, older: u32) {
+        match area_of(number) {
+            Some(area) => area.older.store(older, Ordering::Relaxed),
+            None => self.newest = older,
+        }
+    }
+}
+
+fn area_of(number: u32) -> Option<&'static Area> {
+    page_table::area(number.checked_sub(1)? as usize)
+}
+
+/// The parts of a range in each of its areas: number and granules.
+fn parts(address: usize, bytes: usize) -> impl Iterator<Item = (usize, u32)> {
+    let (mut next, end) = (
+        address >> GRANULE_SHIFT,
+        (address + bytes).div_ceil(GRANULE_BYTES),
+    );
+    core::iter::from_fn(move || {
+        if next >= end {
+            return None;
+        }
+        let first = next % AREA_GRANULES;
+        let count = (AREA_GRANULES - first).min(end - next);
+        let number = next / AREA_GRANULES;
+        next += count;
+        let granules = (((1u64 << count) - 1) << first) as u32;
+        Some((number, granules))
+    })
+}
+
+/// Takes a range of whole granules, readable and writable, into management, untracked; `false` out
+/// of memory: then it stays the kernel's business.
+pub(super) fn claim(address: usize, bytes: usize, place: Place) -> bool {
+    let mut untracked = UNTRACKED.lock();
+    if parts(address, bytes).any(|(number, _)| page_table::ensure_area(number).is_none()) {
+        return false;
+    }
+    for (number, granules) in parts(address, bytes) {
+        let Some(area) = page_table::area(number) else {
+            continue;
+        };
+        let before = area.managed.fetch_or(granules, Ordering::Relaxed);
+        budget::count_untracked((granules & !before).count_ones() as isize);
+        let number = number as u32 + 1;
+        if !untracked.contains(number, area) {
+            untracked.insert(number, area, place);
+        }
+    }
+    true
+}
+
+/// Ends the management of a range whose contents nobody wants any more: afterwards nobody of us
+/// touches it.
+pub(super) fn unclaim(address: usize, bytes: usize) {
+    let mut untracked = UNTRACKED.lock();
+    hold(address, bytes);
+    for (number, granules) in parts(address, bytes) {
+        let Some(area) = page_table::area(number) else {
+            continue;
+        };
+        let tracked = untracked.withdraw(number, area, granules);
+        for_each_slot(number, area, tracked, |_, slot| {
+            forget(slot, Entry::new(State::Unmanaged, 0));
+        });
+    }
+}
+
+/// Ends the management of a range with its contents, which only works while none of it is tracked;
+/// whether that is so.
+pub(super) fn take_back(address: usize, bytes: usize) -> bool {
+    let mut untracked = UNTRACKED.lock();
+    if is_tracked(address, bytes) {
+        return false;
+    }
+    for (number, granules) in parts(address, bytes) {
+        if let Some(area) = page_table::area(number) {
+            untracked.withdraw(number, area, granules);
+        }
+    }
+    true
+}
+
+/// Gives the pages of a range back by `drop_pages`: they are zero afterwards. What that answers.
+pub(super) fn discard(address: usize, bytes: usize, drop_pages: impl FnOnce() -> bool) -> bool {
+    let _untracked = UNTRACKED.lock();
+    hold(address, bytes);
+    let dropped = drop_pages();
+    for_each_tracked(address, bytes, |slot| {
+        if dropped {
+            forget(slot, Entry::new(State::Zero, 0));
+        } else {
+            held(slot).leave();
+        }
+    });
+    dropped
+}
+
+/// Whether a page of the range is tracked.
+pub(super) fn is_tracked(address: usize, bytes: usize) -> bool {
+    parts(address, bytes).any(|(number, granules)| {
+        page_table::area(number)
+            .is_some_and(|area| area.tracked.load(Ordering::Relaxed) & granules != 0)
+    })
+}
+
+/// Makes the entries of all tracked pages in a range busy. Callers hold the lock of the list, so no
+/// other granule becomes tracked meanwhile.
+fn hold(address: usize, bytes: usize) {
+    for_each_tracked(address, bytes, |slot| {
+        core::mem::forget(slot.lock());
+    });
+}
+
+fn for_each_tracked(address: usize, bytes: usize, mut each: impl FnMut(&'static Slot)) {
+    for (number, granules) in parts(address, bytes) {
+        if let Some(area) = page_table::area(number) {
+            let tracked = area.tracked.load(Ordering::Acquire) & granules;
+            for_each_slot(number, area, tracked, |_, slot| each(slot));
+        }
+    }
+}
+
+/// Calls `each` with the slots of all pages of some granules of an area.
+pub(super) fn for_each_slot(
+    number: usize,
+    area: &Area,
+    granules: u32,
+    mut each: impl FnMut(PageNumber, &'static Slot),
+) {
+    let Some(leaf) = area.leaf() else { return };
+    let first = PageNumber((number * LEAF_PAGES) as u64);
+    for index in 0..LEAF_PAGES {
+        if granules >> (index / GRANULE_PAGES) & 1 == 1 {
+            each(first.plus(index), leaf.slot(index));
+        }
+    }
+}
+
+/// Sets the entry in a slot that the caller made busy, and lets go of what it stood for.
+fn forget(slot: &Slot, then: Entry) {
+    let locked = held(slot);
+    let before = locked.entry();
+    locked.finish(then);
+    match before.state() {
+        State::Resident => budget::count_resident(-1),
+        State::Compressed => store::memory().remove(before.payload()),
+        State::Spilled => store::spill().remove(before.payload()),
+        // The frame is the evictor's to empty, and its count with it.
+        State::Staged | State::Unmanaged | State::Zero | State::Same => {}
+    }
+}
+
+/// An area's granules that became tracked just now: all their entries are busy and say that the
+/// page is absent.
+pub(super) struct Tracking {
+    pub(super) number: usize,
+    pub(super) area: &'static Area,
+    pub(super) granules: u32,
+}
+
+/// Begins to track the oldest untracked area; `None` where there is none, or no memory.
+pub(super) fn begin_tracking() -> Option<Tracking> {
+    let mut untracked = UNTRACKED.lock();
+    let number = untracked.oldest;
+    let area = area_of(number)?;
+    area.ensure_leaf()?;
+    untracked.remove(area);
+    let tracked = area.tracked.load(Ordering::Relaxed);
+    let granules = area.managed.load(Ordering::Relaxed) & !tracked;
+    let number = number as usize - 1;
+    for_each_slot(number, area, granules, |_, slot| {
+        core::mem::forget(slot.lock());
+    });
+    // Release pairs with the Acquire of `for_each_tracked`: who sees the bit waits for the entries.
+    area.tracked.fetch_or(granules, Ordering::Release);
+    Some(Tracking {
+        number,
+        area,
+        granules,
+    })
+}
+
+impl Tracking {
+    /// The runs of its granules, as start and bytes.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let start = self.number << AREA_SHIFT;
+        let mut rest = self.granules;
+        core::iter::from_fn(move || {
+            if rest == 0 {
+                return None;
+            }
+            let first = rest.trailing_zeros();
+            let count = (rest >> first).trailing_ones();
+            rest &= !((((1u64 << count) - 1) << first) as u32);
+            Some((
+                start + first as usize * GRANULE_BYTES,
+                count as usize * GRANULE_BYTES,
+            ))
+        })
+    }
+
+    /// Which of its pages are in memory.
+    pub(super) fn present(&self, pagemap: Option<Pagemap>) -> Present {
+        let mut present = Present([0; LEAF_PAGES / 64]);
+        for (start, bytes) in self.runs() {
+            Pagemap::for_each_resident_run(pagemap, start, bytes, &mut |start, bytes| {
+                for address in (start..start + bytes).step_by(PAGE_BYTES) {
+                    let index = PageNumber::of(address).0 as usize % LEAF_PAGES;
+                    present.0[index / 64] |= 1 << (index % 64);
+                }
+            });
+        }
+        present
+    }
+}
+
+/// Pages of an area, a bit each.
+pub(super) struct Present([u64; LEAF_PAGES / 64]);
+
+impl Present {
+    /// Whether a page of the area is among them.
+    pub(super) fn contains(&self, page: PageNumber) -> bool {
+        let index = page.0 as usize % LEAF_PAGES;
+        self.0[index / 64] >> (index % 64) & 1 == 1
+    }
+}
+
+/// Ends what [`begin_tracking`] began, with the pages that are in memory; these go to `admit`.
+pub(super) fn end_tracking(
+    tracking: &Tracking,
+    present: &Present,
+    mut admit: impl FnMut(PageNumber),
+) {
+    let Tracking {
+        number,
+        area,
+        granules,
+    } = *tracking;
+    let pages: u32 = present.0.iter().map(|word| word.count_ones()).sum();
+    budget::count_resident(pages as isize);
+    budget::count_untracked(-(granules.count_ones() as isize));
+    for_each_slot(number, area, granules, |page, slot| {
+        if present.contains(page) {
+            held(slot).finish(Entry::new(State::Resident, 0));
+            admit(page);
+        } else {
+            held(slot).finish(Entry::new(State::Zero, 0));
+        }
+    });
+}
+
+/// Ends what [`begin_tracking`] began where the kernel did not register the granules: they stay its
+/// business, and charged in full.
+pub(super) fn abandon_tracking(tracking: &Tracking) {
+    let Tracking {
+        number,
+        area,
+        granules,
+    } = *tracking;
+    let count = granules.count_ones() as isize;
+    budget::count_resident(count * GRANULE_PAGES as isize);
+    budget::count_untracked(-count);
+    for_each_slot(number, area, granules, |_, slot| {
+        held(slot).finish(Entry::new(State::Resident, 0).as_unmovable());
+    });
+}
+
+/// In a child after fork: whoever held the lock is no more, and the list may be torn.
+pub(super) fn rebuild() {
+    // SAFETY: the child has one thread, and it does not hold the lock.
+    unsafe { UNTRACKED.raw() }.reset();
+    let mut untracked = UNTRACKED.lock();
+    *untracked = Untracked {
+        oldest: 0,
+        newest: 0,
+    };
+    let mut granules = 0;
+    page_table::for_each_area(|number, area| {
+        area.older.store(0, Ordering::Relaxed);
+        area.newer.store(0, Ordering::Relaxed);
+        let tracked = area.tracked.load(Ordering::Relaxed);
+        let rest = area.managed.load(Ordering::Relaxed) & !tracked;
+        granules += rest.count_ones() as usize;
+        if rest != 0 {
+            untracked.insert(number as u32 + 1, area, Place::Last);
+        }
+    });
+    budget::recount_untracked(granules);
+}

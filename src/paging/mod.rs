@@ -1,0 +1,214 @@
+//! The demand-paging engine: the heap under a budget.
+//!
+//! Memory of ours is *managed* in granules, wherever it lies. While the budget is far away nothing
+//! else happens. Once it comes into sight two threads start. The *evictor* registers what is
+//! managed with userfaultfd(2), and from then on each page has an entry in the *page table*; it
+//! moves pages out of the program's sight into *staging*, and from there to a *store*. The *fault
+//! handler* brings in what is touched.
+//!
+//! ```text
+//!              track                 MOVE                  compress
+//! untracked ----------> resident -----------> staged ----------------> stored
+//!              zero <---    ^                    | COPY                  | expand, COPY
+//!                           +--------------------+-----------------------+
+//! ```
+//!
+//! What changes an entry makes it busy first; see [`page_table::Slot`]. A fault never needs the
+//! allocator, and the threads never touch managed memory but through userfaultfd.
+
+mod budget;
+mod evictor;
+mod fault_handler;
+mod managed;
+mod page_table;
+mod resident;
+mod staging;
+mod statistics;
+mod store;
+mod streams;
+mod threads;
+
+use crate::config;
+use crate::os::process::SignalsBlocked;
+use crate::report;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether there is a budget to keep.
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+
+/// Claims of more than this share of the budget are looked at before others: huge objects are
+/// seldom touched as a whole.
+const HUGE_SHARE: usize = 8;
+
+/// Whether the heap has a budget.
+#[inline]
+pub(crate) fn is_active() -> bool {
+    ACTIVE.load(Ordering::Relaxed)
+}
+
+/// Gives the heap a budget of `bytes`, before its first allocation, if the kernel lets us keep it.
+pub(crate) fn prepare(bytes: usize) {
+    match threads::probe() {
+        Ok(()) => {
+            budget::set(bytes);
+            ACTIVE.store(true, Ordering::Relaxed);
+        }
+        Err(obstacle) => report::no_budget(obstacle.reason(), config::budget_required()),
+    }
+}
+
+/// Takes a range of whole granules, mapped just now and readable and writable, into management.
+/// Waits for the evictor where the budget is exhausted.
+#[inline]
+pub(crate) fn claim(address: usize, bytes: usize) {
+    if is_active() {
+        claim_now(address, bytes);
+    }
+}
+
+#[cold]
+fn claim_now(address: usize, bytes: usize) {
+    let _blocked = SignalsBlocked::new();
+    let place = if bytes > budget::asked_bytes() / HUGE_SHARE {
+        managed::Place::First
+    } else {
+        managed::Place::Last
+    };
+    if !managed::claim(address, bytes, place) || budget::used_bytes() < budget::in_sight_bytes() {
+        return;
+    }
+    if !threads::are_running()
+        && let Err(obstacle) = threads::start()
+    {
+        ACTIVE.store(false, Ordering::Relaxed);
+        return report::no_budget(obstacle.reason(), config::budget_required());
+    }
+    evictor::wake_if_needed();
+    let mut waits = 0;
+    while budget::is_exhausted() && waits < 50 {
+        budget::wait_for_room();
+        waits += 1;
+    }
+}
+
+/// Ends the management of a range that is about to be unmapped; its contents are lost.
+#[inline]
+pub(crate) fn unclaim(address: usize, bytes: usize) {
+    if is_active() {
+        let _blocked = SignalsBlocked::new();
+        managed::unclaim(address, bytes);
+    }
+}
+
+/// Gives the pages of a range back by `drop_pages`, and what is stored of them; what `drop_pages`
+/// answers.
+#[inline]
+pub(crate) fn discard(address: usize, bytes: usize, drop_pages: impl FnOnce() -> bool) -> bool {
+    if !is_active() {
+        return drop_pages();
+    }
+    let _blocked = SignalsBlocked::new();
+    managed::discard(address, bytes, drop_pages)
+}
+
+/// Ends the management of a range with its contents, so that mremap may move it; `false` where
+/// pages of it may be elsewhere than in memory, and nothing has changed.
+pub(crate) fn take_back(address: usize, bytes: usize) -> bool {
+    if !is_active() {
+        return true;
+    }
+    let _blocked = SignalsBlocked::new();
+    managed::take_back(address, bytes)
+}
+
+/// Whether idle memory should go back now.
+pub(crate) fn is_short() -> bool {
+    is_active() && budget::used_bytes() > budget::in_sight_bytes()
+}
+
+/// What there is to say of the budget and of faults, by name; nothing where there is no budget.
+pub(crate) fn figures() -> impl Iterator<Item = (&'static str, usize)> {
+    let sums = [
+        ("budget_bytes", budget::asked_bytes()),
+        ("budget_used_bytes", budget::used_bytes()),
+        ("budget_peak_bytes", budget::peak_bytes()),
+        ("resident_pages", budget::resident_pages()),
+        ("staged_pages", budget::staged_pages()),
+        ("untracked_granules", budget::untracked_granules()),
+        ("store_bytes", store::memory().footprint_bytes()),
+    ];
+    sums.into_iter()
+        .chain(statistics::counts())
+        .filter(|_| is_active())
+}
+
+/// Holds the evictor still until [`after_fork_in_parent`], so that the child finds a whole picture.
+pub(crate) fn before_fork() {
+    if is_active() && threads::are_running() {
+        core::mem::forget(evictor::EVICTION.lock());
+    }
+}
+
+/// Lets the evictor go on.
+pub(crate) fn after_fork_in_parent() {
+    if is_active() && threads::are_running() {
+        // SAFETY: locked by `before_fork` of this thread.
+        unsafe { evictor::EVICTION.force_unlock(Default::default()) };
+    }
+}
+
+/// In the child of a fork: takes stock and starts the threads, before anybody touches a page that
+/// is not there.
+pub(crate) fn after_fork_in_child() {
+    if is_active() {
+        recover();
+    }
+}
+
+#[cold]
+fn recover() {
+    let ran = threads::are_running();
+    managed::rebuild();
+    if !ran {
+        return;
+    }
+    // SAFETY: the child has one thread, and it does not hold the lock in earnest.
+    unsafe { evictor::EVICTION.raw() }.reset();
+    store::after_fork();
+    resident::forget_all();
+    take_stock();
+    if let Err(obstacle) = threads::restart() {
+        report::no_paging_after_fork(obstacle.reason());
+    }
+}
+
+/// Rights all entries after a fork, in the middle of which the fault handler may have been busy:
+/// what is in memory is resident, whatever the entry says.
+fn take_stock() {
+    use page_table::{Entry, State};
+    let mut resident = 0;
+    page_table::for_each_area(|number, area| {
+        let granules = area.tracked.load(Ordering::Relaxed);
+        let tracking = managed::Tracking {
+            number,
+            area,
+            granules,
+        };
+        let present = tracking.present(None);
+        managed::for_each_slot(number, area, granules, |page, slot| {
+            let before = slot.load();
+            let entry = match before.state() {
+                State::Unmanaged => before,
+                _ if present.contains(page) => Entry::new(State::Resident, 0),
+                State::Resident => Entry::new(State::Zero, 0),
+                _ => before,
+            };
+            slot.reset(entry);
+            if entry.state() == State::Resident {
+                resident += 1;
+                resident::admit(page, resident::Admission::Found);
+            }
+        });
+    });
+    budget::recount(resident, evictor::EVICTION.lock().filled());
+}
