@@ -15,6 +15,7 @@ pub(crate) mod pagemap;
 pub(crate) mod process;
 pub(crate) mod program_break;
 pub(crate) mod random;
+pub(crate) mod stdio_files;
 pub(crate) mod thread_slot;
 pub(crate) mod unwind;
 pub(crate) mod userfault;

@@ -233,13 +233,11 @@ fn forget(slot: &Slot, then: Entry) {
     let locked = held(slot);
     let before = locked.entry();
     locked.finish(then);
-    match before.state() {
-        State::Resident => budget::count_resident(-1),
-        State::Compressed => store::memory().remove(before.payload()),
-        State::Spilled => store::spill().remove(before.payload()),
-        // The frame is the evictor's to empty, and its count with it.
-        State::Staged | State::Unmanaged | State::Zero | State::Same => {}
+    // Of a staged page the frame is the evictor's to empty, and its count with it.
+    if before.state() == State::Resident {
+        budget::count_resident(-1);
     }
+    store::remove(before);
 }
 
 /// An area's granules that became tracked just now: all their entries are busy and say that the

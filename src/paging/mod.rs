@@ -30,6 +30,7 @@ mod threads;
 
 use crate::config;
 use crate::os::process::SignalsBlocked;
+use crate::os::stdio_files;
 use crate::report;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -142,16 +143,20 @@ pub(crate) fn figures() -> impl Iterator<Item = (&'static str, usize)> {
         .filter(|_| is_active())
 }
 
-/// Holds the evictor still until [`after_fork_in_parent`], so that the child finds a whole picture.
+/// Holds the evictor still and the stores as they are until [`after_fork_in_parent`], so that the
+/// child finds a whole picture; and has what libc touches in the child before us in memory.
 pub(crate) fn before_fork() {
     if is_active() && threads::are_running() {
-        core::mem::forget(evictor::EVICTION.lock());
+        stdio_files::touch_all(|| {
+            core::mem::forget(evictor::EVICTION.lock());
+            store::hold_removals();
+        });
     }
 }
 
 /// Lets the evictor go on.
 pub(crate) fn after_fork_in_parent() {
-    if is_active() && threads::are_running() {
+    if is_active() && store::release_removals() {
         // SAFETY: locked by `before_fork` of this thread.
         unsafe { evictor::EVICTION.force_unlock(Default::default()) };
     }

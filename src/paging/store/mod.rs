@@ -1,10 +1,11 @@
 //! TEMPORARY
 pub(super) mod codec;
-use super::page_table::{Entry, State};
+mod removals;
 use crate::metadata;
 use crate::os::errno::Errno;
 use crate::os::futex::Mutex;
 use core::ffi::CStr;
+pub(super) use removals::{hold_removals, release_removals, remove};
 
 pub(super) struct CompressedMemory {
     m: Mutex<(usize, usize, usize, usize)>,
@@ -80,14 +81,7 @@ pub(super) fn memory() -> &'static CompressedMemory {
 pub(super) fn spill() -> &'static SpillFile {
     &SPILL
 }
-/// Lets go of what an entry stands for.
-pub(super) fn remove(entry: Entry) {
-    match entry.state() {
-        State::Compressed => memory().remove(entry.payload()),
-        State::Spilled => spill().remove(entry.payload()),
-        _ => {}
-    }
-}
 pub(super) fn after_fork() {
     unsafe { MEMORY.m.raw() }.reset();
+    removals::after_fork();
 }
