@@ -190,6 +190,14 @@ pub(crate) fn discard(address: usize, bytes: usize, remappable: bool) -> bool {
         && map_with(address, bytes, READ_WRITE, MapFlags::MAP_FIXED).is_some()
 }
 
+/// As [`discard`], by a raw system call that leaves errno alone: for threads that libc knows nothing
+/// of. `false` where the kernel refuses.
+pub(crate) fn discard_without_errno(address: usize, bytes: usize) -> bool {
+    let arguments = [address, bytes, libc::MADV_DONTNEED as usize, 0, 0, 0];
+    // SAFETY: callers own the range, and nothing in it is live.
+    unsafe { super::cpu::raw_system_call(libc::SYS_madvise, arguments) == 0 }
+}
+
 /// Asks for huge pages in the range, where the kernel has them and lets programs ask; no harm
 /// elsewhere.
 pub(crate) fn advise_huge(address: usize, bytes: usize) {

@@ -16,7 +16,7 @@ use crate::report;
 /// Most events that are taken at a time.
 const EVENTS: usize = 16;
 /// Most pages that are brought in ahead of a stream at a time.
-const AHEAD: usize = 64;
+const AHEAD: usize = super::streams::MOST_AHEAD;
 
 /// A page's worth of bytes where the kernel may copy from.
 #[repr(C, align(4096))]
@@ -115,7 +115,7 @@ impl FaultHandler {
                 }
                 let from = self.buffers[0].0.as_ptr() as usize;
                 let done = self.copy(page, from, 1) == 1;
-                self.finish(locked, page, done, Admission::Refault(before.age()));
+                self.finish(locked, page, done, Admission::Refault { age: before.age() });
             }
         }
         self.follow_streams(page);

@@ -1,64 +1,52 @@
-//! TEMPORARY
-pub(super) mod codec;
+//! Stores: where the contents of pages are that left memory.
+//!
+//! A store takes a string of 1 to 4096 bytes, mostly a page that [`codec`] made smaller, and
+//! answers with a handle, by which it is read and removed. There are two, of one shape:
+//!
+//! | store | where | what it costs |
+//! |---|---|---|
+//! | [`compressed_memory`] | memory of ours | its footprint, which counts against the budget |
+//! | `spill_file` | slots in a file without a name | system calls, and room on a disk |
+//!
+//! Stores know nothing of pages. Who holds a handle, the busy page table entry of one page, is
+//! the only one to read or remove what it stands for; stores lock but their own tables.
+//!
+//! All of this runs in threads that must not wait for the allocator: no allocation, no errno.
+
+pub(crate) mod codec;
+pub(crate) mod compressed_memory;
 mod removals;
-use crate::metadata;
+mod slot_size;
+
 use crate::os::errno::Errno;
-use crate::os::futex::Mutex;
+use compressed_memory::CompressedMemory;
 use core::ffi::CStr;
+
 pub(super) use removals::{hold_removals, release_removals, remove};
 
-pub(super) struct CompressedMemory {
-    m: Mutex<(usize, usize, usize, usize)>,
-} // start, next, free list, used bytes
-impl CompressedMemory {
-    pub(super) fn prepare(&self, most: usize) -> bool {
-        let mut m = self.m.lock();
-        if m.0 == 0 {
-            match metadata::map_table(most * 8) {
-                Some(s) => m.0 = s,
-                None => return false,
-            }
-            m.1 = m.0;
-        }
-        true
-    }
-    pub(super) fn insert(&self, bytes: &[u8]) -> Option<u64> {
-        let mut m = self.m.lock();
-        let at = if m.2 != 0 {
-            let at = m.2;
-            m.2 = unsafe { *(at as *const usize) };
-            at
-        } else {
-            let at = m.1;
-            m.1 += 8192;
-            at
-        };
-        unsafe {
-            *(at as *mut usize) = bytes.len();
-            core::ptr::copy_nonoverlapping(bytes.as_ptr(), (at + 8) as *mut u8, bytes.len());
-        }
-        m.3 += bytes.len();
-        Some(((at - m.0) / 8192) as u64)
-    }
-    pub(super) fn bytes(&self, handle: u64) -> &[u8] {
-        let m = self.m.lock();
-        let at = m.0 + handle as usize * 8192;
-        unsafe { core::slice::from_raw_parts((at + 8) as *const u8, *(at as *const usize)) }
-    }
-    pub(super) fn remove(&self, handle: u64) {
-        let mut m = self.m.lock();
-        let at = m.0 + handle as usize * 8192;
-        unsafe {
-            m.3 -= *(at as *const usize);
-            *(at as *mut usize) = m.2;
-        }
-        m.2 = at;
-    }
-    pub(super) fn footprint_bytes(&self) -> usize {
-        self.m.lock().3
-    }
+/// What a store knows its byte strings by: below 2^40, so that it fits a page table entry.
+pub(crate) type Handle = u64;
+
+/// Bits of a [`Handle`].
+pub(crate) const HANDLE_BITS: u32 = 40;
+
+/// The most bytes that a store takes at a time: a page.
+pub(crate) const MOST_BYTES: usize = 4096;
+
+static MEMORY: CompressedMemory = CompressedMemory::new();
+static SPILL: SpillFile = SpillFile;
+
+/// The store in memory.
+pub(crate) fn memory() -> &'static CompressedMemory {
+    &MEMORY
 }
-pub(super) struct SpillFile;
+
+/// The store in a file.
+pub(crate) fn spill() -> &'static SpillFile {
+    &SPILL
+}
+
+pub(crate) struct SpillFile;
 impl SpillFile {
     pub(super) fn open(&self, _path: &CStr) -> Result<(), Errno> {
         Err(Errno(38))
@@ -71,17 +59,10 @@ impl SpillFile {
     }
     pub(super) fn remove(&self, _h: u64) {}
 }
-static MEMORY: CompressedMemory = CompressedMemory {
-    m: Mutex::new((0, 0, 0, 0)),
-};
-static SPILL: SpillFile = SpillFile;
-pub(super) fn memory() -> &'static CompressedMemory {
-    &MEMORY
-}
-pub(super) fn spill() -> &'static SpillFile {
-    &SPILL
-}
-pub(super) fn after_fork() {
-    unsafe { MEMORY.m.raw() }.reset();
+
+/// In the child of a fork that was made while nobody was inserting: frees the locks, whose holders
+/// are no more.
+pub(crate) fn after_fork() {
+    MEMORY.reset_lock();
     removals::after_fork();
 }
