@@ -133,15 +133,11 @@ impl Evictor {
                 .register(start, bytes, Modes::MISSING)
                 .is_err()
             {
-                managed::abandon_tracking(&tracking);
+                tracking.abandon();
                 return true;
             }
         }
-        // What is absent now stays so until a fault is served, and that waits for the entries.
-        let present = tracking.present(self.pagemap);
-        managed::end_tracking(&tracking, &present, |page| {
-            resident::admit(page, Admission::Found);
-        });
+        tracking.end(self.pagemap, |page| resident::admit(page, Admission::Found));
         count(Count::AreasTracked, 1);
         true
     }

@@ -74,7 +74,7 @@ impl FaultHandler {
         if budget::is_exhausted() {
             budget::wait_for_room();
         }
-        let Some(slot) = page_table::slot(page) else {
+        let Some(slot) = page_table::slot_of_tracked(page) else {
             return self.zero_unless_present(page);
         };
         let locked = slot.lock();
@@ -193,7 +193,9 @@ impl FaultHandler {
         while rest > 0 {
             let mut run = 0;
             while run < rest {
-                let Some(locked) = page_table::slot(next.plus(run)).and_then(lock_absent) else {
+                let Some(locked) =
+                    page_table::slot_of_tracked(next.plus(run)).and_then(lock_absent)
+                else {
                     break;
                 };
                 if !self.gather(locked.entry(), run) {

@@ -240,119 +240,163 @@ fn forget(slot: &Slot, then: Entry) {
     store::remove(before);
 }
 
-/// An area's granules that became tracked just now: all their entries are busy and say that the
-/// page is absent.
+/// Areas in a row at most that become tracked at a time: 256 MiB.
+const MOST_AREAS: usize = 128;
+
+/// Granules that become tracked: some of one area, or all of several in a row.
 pub(super) struct Tracking {
-    pub(super) number: usize,
-    pub(super) area: &'static Area,
-    pub(super) granules: u32,
+    first: usize,
+    areas: usize,
+    granules: u32,
 }
 
-/// Begins to track the oldest untracked area; `None` where there is none, or no memory.
+/// Begins to track the oldest untracked granules; `None` where there are none. From now on their
+/// pages count as absent and zero unless something else is found out.
 pub(super) fn begin_tracking() -> Option<Tracking> {
     let mut untracked = UNTRACKED.lock();
-    let number = untracked.oldest;
-    let area = area_of(number)?;
-    area.ensure_leaf()?;
-    untracked.remove(area);
-    let tracked = area.tracked.load(Ordering::Relaxed);
-    let granules = area.managed.load(Ordering::Relaxed) & !tracked;
-    let number = number as usize - 1;
-    for_each_slot(number, area, granules, |_, slot| {
-        core::mem::forget(slot.lock());
-    });
-    // Release pairs with the Acquire of `for_each_tracked`: who sees the bit waits for the entries.
-    area.tracked.fetch_or(granules, Ordering::Release);
-    Some(Tracking {
-        number,
-        area,
+    let (number, granules) = untracked.take_oldest()?;
+    let mut tracking = Tracking {
+        first: number,
+        areas: 1,
         granules,
-    })
+    };
+    while tracking.granules == u32::MAX && tracking.areas < MOST_AREAS {
+        let next = untracked.oldest.wrapping_sub(1) as usize;
+        let adjoins = next == tracking.first + tracking.areas || next + 1 == tracking.first;
+        if !adjoins || area_of(untracked.oldest).is_none_or(|area| untracked_of(area) != u32::MAX) {
+            break;
+        }
+        untracked.take_oldest();
+        tracking.first = tracking.first.min(next);
+        tracking.areas += 1;
+    }
+    Some(tracking)
+}
+
+/// The managed granules of an area that are not tracked.
+fn untracked_of(area: &Area) -> u32 {
+    area.managed.load(Ordering::Relaxed) & !area.tracked.load(Ordering::Relaxed)
+}
+
+impl Untracked {
+    /// Takes the oldest area out of the list, and notes that its granules are tracked.
+    fn take_oldest(&mut self) -> Option<(usize, u32)> {
+        let number = self.oldest;
+        let area = area_of(number)?;
+        self.remove(area);
+        let granules = untracked_of(area);
+        let number = number as usize - 1;
+        // Twice: a leaf made in between by the fault handler either knows of the granules or is
+        // found here. SeqCst pairs with `Area::leaf_of_tracked`.
+        begin_entries(number, area, granules);
+        area.tracked.fetch_or(granules, Ordering::SeqCst);
+        begin_entries(number, area, granules);
+        Some((number, granules))
+    }
+}
+
+fn begin_entries(number: usize, area: &Area, granules: u32) {
+    for_each_slot(number, area, granules, |_, slot| {
+        if slot.load().state() == State::Unmanaged {
+            slot.lock().finish(Entry::new(State::Zero, 0));
+        }
+    });
 }
 
 impl Tracking {
-    /// The runs of its granules, as start and bytes.
+    /// Their runs, as start and bytes.
     pub(super) fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
-        let start = self.number << AREA_SHIFT;
-        let mut rest = self.granules;
+        let whole = self.granules == u32::MAX;
+        let start = self.first << AREA_SHIFT;
+        let mut rest = if whole { 1 } else { self.granules };
         core::iter::from_fn(move || {
             if rest == 0 {
                 return None;
             }
-            let first = rest.trailing_zeros();
-            let count = (rest >> first).trailing_ones();
-            rest &= !((((1u64 << count) - 1) << first) as u32);
+            if whole {
+                rest = 0;
+                return Some((start, self.areas << AREA_SHIFT));
+            }
+            let (run, left) = first_run(rest);
+            rest = left;
             Some((
-                start + first as usize * GRANULE_BYTES,
-                count as usize * GRANULE_BYTES,
+                start + run.0 as usize * GRANULE_BYTES,
+                run.1 as usize * GRANULE_BYTES,
             ))
         })
     }
 
-    /// Which of its pages are in memory.
-    pub(super) fn present(&self, pagemap: Option<Pagemap>) -> Present {
-        let mut present = Present([0; LEAF_PAGES / 64]);
+    /// Their number.
+    fn count(&self) -> isize {
+        self.granules.count_ones() as isize * self.areas as isize
+    }
+
+    /// Ends it: pages that are in memory, as `pagemap` says, are resident and go to `admit`.
+    pub(super) fn end(&self, pagemap: Option<Pagemap>, mut admit: impl FnMut(PageNumber)) {
         for (start, bytes) in self.runs() {
             Pagemap::for_each_resident_run(pagemap, start, bytes, &mut |start, bytes| {
                 for address in (start..start + bytes).step_by(PAGE_BYTES) {
-                    let index = PageNumber::of(address).0 as usize % LEAF_PAGES;
-                    present.0[index / 64] |= 1 << (index % 64);
+                    let page = PageNumber::of(address);
+                    if note_resident(page, Entry::new(State::Resident, 0)) {
+                        admit(page);
+                    }
                 }
             });
         }
-        present
+        budget::count_untracked(-self.count());
     }
-}
 
-/// Pages of an area, a bit each.
-pub(super) struct Present([u64; LEAF_PAGES / 64]);
-
-impl Present {
-    /// Whether a page of the area is among them.
-    pub(super) fn contains(&self, page: PageNumber) -> bool {
-        let index = page.0 as usize % LEAF_PAGES;
-        self.0[index / 64] >> (index % 64) & 1 == 1
-    }
-}
-
-/// Ends what [`begin_tracking`] began, with the pages that are in memory; these go to `admit`.
-pub(super) fn end_tracking(
-    tracking: &Tracking,
-    present: &Present,
-    mut admit: impl FnMut(PageNumber),
-) {
-    let Tracking {
-        number,
-        area,
-        granules,
-    } = *tracking;
-    let pages: u32 = present.0.iter().map(|word| word.count_ones()).sum();
-    budget::count_resident(pages as isize);
-    budget::count_untracked(-(granules.count_ones() as isize));
-    for_each_slot(number, area, granules, |page, slot| {
-        if present.contains(page) {
-            held(slot).finish(Entry::new(State::Resident, 0));
-            admit(page);
-        } else {
-            held(slot).finish(Entry::new(State::Zero, 0));
+    /// Ends it where the kernel did not register the granules: they stay its business, charged in
+    /// full.
+    pub(super) fn abandon(&self) {
+        for (start, bytes) in self.runs() {
+            for address in (start..start + bytes).step_by(PAGE_BYTES) {
+                let entry = Entry::new(State::Resident, 0).as_unmovable();
+                note_resident(PageNumber::of(address), entry);
+            }
         }
-    });
+        budget::count_untracked(-self.count());
+    }
 }
 
-/// Ends what [`begin_tracking`] began where the kernel did not register the granules: they stay its
-/// business, and charged in full.
-pub(super) fn abandon_tracking(tracking: &Tracking) {
-    let Tracking {
-        number,
-        area,
-        granules,
-    } = *tracking;
-    let count = granules.count_ones() as isize;
-    budget::count_resident(count * GRANULE_PAGES as isize);
-    budget::count_untracked(-count);
-    for_each_slot(number, area, granules, |_, slot| {
-        held(slot).finish(Entry::new(State::Resident, 0).as_unmovable());
-    });
+/// The runs of tracked granules of an area, as start and bytes.
+pub(super) fn tracked_runs(number: usize, area: &Area) -> impl Iterator<Item = (usize, usize)> {
+    let start = number << AREA_SHIFT;
+    let mut rest = area.tracked.load(Ordering::Relaxed);
+    core::iter::from_fn(move || {
+        if rest == 0 {
+            return None;
+        }
+        let (run, left) = first_run(rest);
+        rest = left;
+        Some((
+            start + run.0 as usize * GRANULE_BYTES,
+            run.1 as usize * GRANULE_BYTES,
+        ))
+    })
+}
+
+/// The lowest run of ones as (start, count), and the rest.
+fn first_run(bits: u32) -> ((u32, u32), u32) {
+    let first = bits.trailing_zeros();
+    let count = (bits >> first).trailing_ones();
+    let run = (((1u64 << count) - 1) << first) as u32;
+    ((first, count), bits & !run)
+}
+
+/// Notes that a tracked page is in memory, unless it is known already, or not ours any more.
+fn note_resident(page: PageNumber, entry: Entry) -> bool {
+    let Some(slot) = page_table::slot_of_tracked(page) else {
+        return false;
+    };
+    let locked = slot.lock();
+    if locked.entry().state() != State::Zero {
+        locked.leave();
+        return false;
+    }
+    budget::count_resident(1);
+    locked.finish(entry);
+    true
 }
 
 /// In a child after fork: whoever held the lock is no more, and the list may be torn.

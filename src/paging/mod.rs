@@ -29,6 +29,7 @@ mod streams;
 mod threads;
 
 use crate::config;
+use crate::os::pagemap::Pagemap;
 use crate::os::process::SignalsBlocked;
 use crate::os::stdio_files;
 use crate::report;
@@ -173,6 +174,7 @@ pub(crate) fn after_fork_in_child() {
 #[cold]
 fn recover() {
     let ran = threads::are_running();
+    page_table::reset_lock();
     managed::rebuild();
     if !ran {
         return;
@@ -193,27 +195,35 @@ fn take_stock() {
     use page_table::{Entry, State};
     let mut resident = 0;
     page_table::for_each_area(|number, area| {
-        let granules = area.tracked.load(Ordering::Relaxed);
-        let tracking = managed::Tracking {
-            number,
-            area,
-            granules,
-        };
-        let present = tracking.present(None);
-        managed::for_each_slot(number, area, granules, |page, slot| {
-            let before = slot.load();
-            let entry = match before.state() {
-                State::Unmanaged => before,
-                _ if present.contains(page) => Entry::new(State::Resident, 0),
-                State::Resident => Entry::new(State::Zero, 0),
-                _ => before,
-            };
-            slot.reset(entry);
-            if entry.state() == State::Resident {
-                resident += 1;
-                resident::admit(page, resident::Admission::Found);
+        let mut right = |start: usize, bytes: usize, present: bool| {
+            for address in (start..start + bytes).step_by(page_table::PAGE_BYTES) {
+                let page = page_table::PageNumber::of(address);
+                let Some(slot) = page_table::slot(page) else {
+                    continue;
+                };
+                let before = slot.load().idle();
+                let entry = match before.state() {
+                    State::Unmanaged => before,
+                    _ if present => Entry::new(State::Resident, 0),
+                    State::Resident => Entry::new(State::Zero, 0),
+                    _ => before,
+                };
+                slot.reset(entry);
+                if present && entry.state() == State::Resident {
+                    resident += 1;
+                    resident::admit(page, resident::Admission::Found);
+                }
             }
-        });
+        };
+        for (start, bytes) in managed::tracked_runs(number, area) {
+            let mut absent = start;
+            Pagemap::for_each_resident_run(None, start, bytes, &mut |run, run_bytes| {
+                right(absent, run - absent, false);
+                right(run, run_bytes, true);
+                absent = run + run_bytes;
+            });
+            right(absent, start + bytes - absent, false);
+        }
     });
     budget::recount(resident, evictor::EVICTION.lock().filled());
 }

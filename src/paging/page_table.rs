@@ -7,11 +7,13 @@
 //!   of areas of 2 MiB
 //! ```
 //!
-//! A leaf exists once a granule of its area is tracked. Entries are changed by whoever made them
+//! A leaf exists once a page of its area that is tracked was found in memory or touched; before,
+//! all of them are absent and zero. Entries are changed by whoever made them
 //! busy, and by nobody else; all but the resident set's bit, which may change any time.
 
 use crate::metadata::directory::{Directory, ZeroIsValid};
 use crate::metadata::map_table;
+use crate::os::futex::Mutex;
 use crate::os::helper_thread;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -135,6 +137,11 @@ impl Entry {
     /// It with another age.
     pub(crate) fn with_age(self, age: u16) -> Entry {
         Entry(self.0 & !(0xffff << AGE_SHIFT) | u64::from(age) << AGE_SHIFT)
+    }
+
+    /// It without what is of the moment: busy with nobody, in no queue.
+    pub(crate) fn idle(self) -> Entry {
+        Entry(self.0 & !(BUSY | QUEUED))
     }
 
     /// It as one that could not be moved.
@@ -281,22 +288,43 @@ pub(crate) fn ensure_area(number: usize) -> Option<&'static Area> {
 impl Area {
     /// Its leaf, if it has one.
     pub(crate) fn leaf(&self) -> Option<&'static Leaf> {
-        // Acquire pairs with the Release of `ensure_leaf`.
+        // Acquire pairs with the Release of `leaf_of_tracked`.
         let leaf = self.leaf.load(Ordering::Acquire);
         // SAFETY: a leaf lives for ever once it is there, changed through shared references only.
         (!leaf.is_null()).then(|| unsafe { &*leaf })
     }
 
-    /// Its leaf, made if need be; `None` out of memory. Callers are alone: they hold the lock of
-    /// the untracked list.
-    pub(crate) fn ensure_leaf(&self) -> Option<&'static Leaf> {
+    /// Its leaf, made if need be, with all tracked pages absent and zero; `None` out of memory.
+    fn leaf_of_tracked(&self) -> Option<&'static Leaf> {
         if let Some(leaf) = self.leaf() {
             return Some(leaf);
         }
-        let address = new_leaf()?;
-        // Release pairs with the Acquire of `leaf`.
-        self.leaf.store(address as *mut Leaf, Ordering::Release);
-        self.leaf()
+        let mut leaves = LEAVES.lock();
+        if let Some(leaf) = self.leaf() {
+            return Some(leaf);
+        }
+        let address = leaves.take()?;
+        // SAFETY: a part of a table that nobody else has, zeroed, which is a valid leaf.
+        let leaf = unsafe { &*(address as *const Leaf) };
+        let tracked = self.tracked.load(Ordering::SeqCst);
+        for (index, slot) in leaf.0.iter().enumerate() {
+            if tracked >> (index / (LEAF_PAGES / 32)) & 1 == 1 {
+                slot.reset(Entry::new(State::Zero, 0));
+            }
+        }
+        // SeqCst pairs with `managed`, which sets bits of the mask and looks for the leaf then, and
+        // includes the Release for the Acquire of `leaf`.
+        self.leaf.store(address as *mut Leaf, Ordering::SeqCst);
+        // Again: bits that were set before this leaf could be seen.
+        let since = self.tracked.load(Ordering::SeqCst) & !tracked;
+        for (index, slot) in leaf.0.iter().enumerate() {
+            if since >> (index / (LEAF_PAGES / 32)) & 1 == 1
+                && slot.load().state() == State::Unmanaged
+            {
+                slot.lock().finish(Entry::new(State::Zero, 0));
+            }
+        }
+        Some(leaf)
     }
 }
 
@@ -305,30 +333,54 @@ const LEAVES_BYTES: usize = 2 << 20;
 const LEAF_BYTES: usize = size_of::<Leaf>();
 const _: () = assert!(LEAF_BYTES == PAGE_BYTES);
 
-static NEXT_LEAF: AtomicUsize = AtomicUsize::new(0);
-static LEAVES: AtomicUsize = AtomicUsize::new(0);
+/// Where leaves come from.
+struct Leaves {
+    next: usize,
+    end: usize,
+}
 
-fn new_leaf() -> Option<usize> {
-    let mut address = NEXT_LEAF.load(Ordering::Relaxed);
-    if address.is_multiple_of(LEAVES_BYTES) {
-        // A table of twice the size holds an aligned one.
-        let table = map_table(2 * LEAVES_BYTES)?;
-        address = table.next_multiple_of(LEAVES_BYTES);
+static LEAVES: Mutex<Leaves> = Mutex::new(Leaves { next: 0, end: 0 });
+static LEAF_COUNT: AtomicUsize = AtomicUsize::new(0);
+
+impl Leaves {
+    fn take(&mut self) -> Option<usize> {
+        if self.next == self.end {
+            self.next = map_table(LEAVES_BYTES)?;
+            self.end = self.next + LEAVES_BYTES;
+        }
+        let address = self.next;
+        self.next += LEAF_BYTES;
+        LEAF_COUNT.fetch_add(1, Ordering::Relaxed);
+        Some(address)
     }
-    NEXT_LEAF.store(address + LEAF_BYTES, Ordering::Relaxed);
-    LEAVES.fetch_add(1, Ordering::Relaxed);
-    Some(address)
+}
+
+/// In a child after fork: whoever held the lock is no more.
+pub(crate) fn reset_lock() {
+    // SAFETY: the child has one thread, and it does not hold the lock.
+    unsafe { LEAVES.raw() }.reset();
 }
 
 /// Bytes of all leaves.
 pub(crate) fn leaf_bytes() -> usize {
-    LEAVES.load(Ordering::Relaxed) * LEAF_BYTES
+    LEAF_COUNT.load(Ordering::Relaxed) * LEAF_BYTES
 }
 
 /// The slot of a page, if its area has a leaf. What it holds says whether the page is managed.
 pub(crate) fn slot(page: PageNumber) -> Option<&'static Slot> {
     let leaf = area(area_number(page.address()))?.leaf()?;
     Some(leaf.slot(page.0 as usize % LEAF_PAGES))
+}
+
+/// The slot of a page whose granule is tracked, with its leaf made if need be.
+pub(crate) fn slot_of_tracked(page: PageNumber) -> Option<&'static Slot> {
+    let area = area(area_number(page.address()))?;
+    let index = page.0 as usize % LEAF_PAGES;
+    let granule = index / (LEAF_PAGES / 32);
+    if area.tracked.load(Ordering::SeqCst) >> granule & 1 == 0 {
+        return None;
+    }
+    Some(area.leaf_of_tracked()?.slot(index))
 }
 
 /// Calls `each` with the number of every area that was ever managed, in ascending order.

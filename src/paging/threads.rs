@@ -4,9 +4,8 @@
 use super::budget;
 use super::evictor::Evictor;
 use super::fault_handler::{Buffers, FaultHandler};
-use super::managed::Tracking;
 use super::page_table;
-use super::{resident, staging, store};
+use super::{managed, resident, staging, store};
 use crate::config::{self, StoreKind};
 use crate::metadata;
 use crate::os::helper_thread::{
@@ -208,13 +207,7 @@ fn set_up() -> Result<UserfaultFd, Obstacle> {
 fn register_tracked(userfault: UserfaultFd) -> Result<(), Obstacle> {
     let mut registered = Ok(());
     page_table::for_each_area(|number, area| {
-        let granules = area.tracked.load(Ordering::Relaxed);
-        let tracking = Tracking {
-            number,
-            area,
-            granules,
-        };
-        for (start, bytes) in tracking.runs() {
+        for (start, bytes) in managed::tracked_runs(number, area) {
             if userfault.register(start, bytes, Modes::MISSING).is_err() {
                 registered = Err(Obstacle::NoMemory);
             }
