@@ -7,6 +7,7 @@
 pub mod cxx;
 pub mod dynamic_loading;
 pub mod extensions;
+pub mod forks;
 pub mod libc;
 pub mod rust;
 pub mod signals;

@@ -19,6 +19,7 @@ use crate::cache::pool;
 use crate::cache::thread_cache::ThreadCache;
 use crate::guard::sampled_slots;
 use crate::os::fault_signals;
+use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::{Owner, ThreadSlot};
 use crate::os::wiped_word::WipedWord;
 use crate::pages::{chunk, purge, source};
@@ -63,8 +64,23 @@ pub(crate) fn notice() {
     }
 }
 
+/// A fork that runs no handlers: `fork` answers 0 in the child.
+pub(crate) fn around(fork: extern "C" fn() -> i32) -> i32 {
+    paging::before_fork();
+    let child = fork();
+    if child == 0 {
+        in_child();
+    } else {
+        let _kept = ErrnoKept::new();
+        paging::after_fork_in_parent();
+    }
+    child
+}
+
 extern "C" fn before() {
     paging::before_fork();
+    // Now that nothing leaves memory any more.
+    paging::touch_streams();
 }
 
 extern "C" fn in_parent() {

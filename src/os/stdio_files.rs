@@ -19,13 +19,11 @@ const FILE_BYTES: usize = 216;
 const LOCK_OFFSET: usize = 136;
 const LOCK_BYTES: usize = 16;
 
-/// Reads from every open stream and its lock, so that their pages are in memory. `first` is called
-/// once the list of streams stands still. Not async-signal-safe, as fork(3) itself is not.
-pub(crate) fn touch_all(first: impl FnOnce()) {
+/// Reads from every open stream and its lock, so that their pages are in memory. Not async-signal-safe, as fork(3) itself is not.
+pub(crate) fn touch_all() {
     // SAFETY: while the list is locked its streams live; each is a FILE, whose lock lives as long.
     unsafe {
         _IO_list_lock();
-        first();
         let mut iterator = _IO_iter_begin();
         while iterator != _IO_iter_end() {
             let file = _IO_iter_file(iterator) as usize;

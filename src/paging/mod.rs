@@ -144,14 +144,19 @@ pub(crate) fn figures() -> impl Iterator<Item = (&'static str, usize)> {
         .filter(|_| is_active())
 }
 
+/// Has in memory what fork(3) writes to in the child before any handler: the open streams.
+pub(crate) fn touch_streams() {
+    if is_active() && threads::are_running() {
+        stdio_files::touch_all();
+    }
+}
+
 /// Holds the evictor still and the stores as they are until [`after_fork_in_parent`], so that the
-/// child finds a whole picture; and has what libc touches in the child before us in memory.
+/// child finds a whole picture. Async-signal-safe.
 pub(crate) fn before_fork() {
     if is_active() && threads::are_running() {
-        stdio_files::touch_all(|| {
-            core::mem::forget(evictor::EVICTION.lock());
-            store::hold_removals();
-        });
+        core::mem::forget(evictor::EVICTION.lock());
+        store::hold_removals();
     }
 }
 
