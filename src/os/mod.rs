@@ -3,6 +3,8 @@
 pub(crate) mod cpu;
 pub(crate) mod errno;
 pub(crate) mod fault_signals;
+#[cfg_attr(not(test), expect(dead_code, reason = "the spill file comes next"))]
+pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod guard_pages;
 pub(crate) mod helper_thread;
