@@ -215,3 +215,180 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    extern crate std;
+    use std::boxed::Box;
+    use std::{format, fs};
+
+    /// What a thread and the test that started it tell each other.
+    struct Shared {
+        task: fn(&Shared),
+        /// 0 until the task is done, 1 until the thread may end.
+        state: AtomicU32,
+        answer: AtomicUsize,
+        thread_id: AtomicUsize,
+        stack: Stack,
+    }
+
+    impl Shared {
+        fn wait_while(&self, state: u32) {
+            // Acquire pairs with the Release of `tell`.
+            while self.state.load(Ordering::Acquire) == state {
+                futex_wait(&self.state, state, None);
+            }
+        }
+
+        fn tell(&self, state: u32) {
+            self.state.store(state, Ordering::Release);
+            futex_wake_all(&self.state);
+        }
+    }
+
+    extern "C" fn run(argument: usize) -> ! {
+        // SAFETY: what `start_task` made lives for ever.
+        let shared = unsafe { &*(argument as *const Shared) };
+        let thread_id = call(libc::SYS_gettid, [0; 4]).cast_unsigned();
+        shared.thread_id.store(thread_id, Ordering::Relaxed);
+        (shared.task)(shared);
+        shared.tell(1);
+        shared.wait_while(1);
+        exit_thread()
+    }
+
+    /// Runs `task` in a thread, which waits afterwards.
+    fn start_task(files: Files, task: fn(&Shared)) -> &'static Shared {
+        let shared = Box::leak(Box::new(Shared {
+            task,
+            state: AtomicU32::new(0),
+            answer: AtomicUsize::new(0),
+            thread_id: AtomicUsize::new(0),
+            stack: Stack::map(64 << 10).expect("memory"),
+        }));
+        let argument = core::ptr::from_ref(shared) as usize;
+        start(run, argument, shared.stack, files).expect("a thread");
+        shared.wait_while(0);
+        shared
+    }
+
+    fn answer_of(files: Files, task: fn(&Shared)) -> usize {
+        let shared = start_task(files, task);
+        shared.tell(2);
+        shared.answer.load(Ordering::Relaxed)
+    }
+
+    fn is_open(descriptor: i32) -> bool {
+        call(
+            libc::SYS_fcntl,
+            [descriptor as usize, libc::F_GETFD as usize, 0, 0],
+        ) >= 0
+    }
+
+    #[test]
+    fn a_thread_belongs_to_the_process_has_its_name_and_ends_alone() {
+        let shared = start_task(Files::Copied, |shared| {
+            set_name(c"glebe test");
+            let process = call(libc::SYS_getpid, [0; 4]);
+            shared
+                .answer
+                .store(process.cast_unsigned(), Ordering::Relaxed);
+        });
+        let process = std::process::id() as usize;
+        assert_eq!(shared.answer.load(Ordering::Relaxed), process);
+        let thread_id = shared.thread_id.load(Ordering::Relaxed);
+        let task = format!("/proc/self/task/{thread_id}");
+        let name = fs::read_to_string(format!("{task}/comm"));
+        assert_eq!(name.expect("a thread of ours"), "glebe test\n");
+        shared.tell(2);
+        while fs::exists(&task).expect("/proc") {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn all_signals_are_blocked_in_it_and_the_callers_are_as_they_were() {
+        let before = set_signal_mask(1 << (libc::SIGUSR2 - 1));
+        let in_thread = answer_of(Files::Copied, |shared| {
+            let mask = set_signal_mask(ALL_SIGNALS);
+            shared.answer.store(mask as usize, Ordering::Relaxed);
+        });
+        let after = set_signal_mask(before);
+        assert_eq!(after, 1 << (libc::SIGUSR2 - 1));
+        let never_blocked = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
+        assert_eq!(in_thread as u64, ALL_SIGNALS & !never_blocked);
+    }
+
+    #[test]
+    fn a_libc_function_that_sets_errno_sets_one_of_its_own() {
+        let shared = start_task(Files::Copied, |shared| {
+            // SAFETY: there is no such descriptor.
+            unsafe { libc::close(-1) };
+            if process::errno() == libc::EBADF {
+                // SAFETY: the location of the calling thread's errno.
+                let errno = unsafe { libc::__errno_location() };
+                shared.answer.store(errno as usize, Ordering::Relaxed);
+            }
+        });
+        shared.tell(2);
+        let errno = shared.answer.load(Ordering::Relaxed);
+        let storage = shared.stack.top..shared.stack.top + 2 * THREAD_STORAGE_BYTES;
+        assert!(storage.contains(&errno), "{errno:#x}");
+    }
+
+    #[test]
+    fn descriptors_are_its_own_or_the_processes() {
+        let ours = call(libc::SYS_dup, [2, 0, 0, 0]) as i32;
+        let left = answer_of(Files::Copied, |shared| {
+            close_all_descriptors();
+            let left = (0..1024).filter(|descriptor| is_open(*descriptor)).count();
+            shared.answer.store(left, Ordering::Relaxed);
+        });
+        assert_eq!(left, 0);
+        assert!(is_open(ours));
+        call(libc::SYS_close, [ours as usize, 0, 0, 0]);
+
+        let theirs = answer_of(Files::Shared, |shared| {
+            // High, so that no other test gets the number when this one has closed it.
+            let duplicate = [2, libc::F_DUPFD_CLOEXEC as usize, 900, 0];
+            let theirs = call(libc::SYS_fcntl, duplicate).cast_unsigned();
+            shared.answer.store(theirs, Ordering::Relaxed);
+        });
+        assert!(is_open(theirs as i32));
+        call(libc::SYS_close, [theirs, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_stack_ends_in_a_guard() {
+        let bytes = 64 << 10;
+        let stack = Stack::map(bytes).expect("memory");
+        let end = format!("-{:x} ", stack.top - bytes);
+        let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
+        let guard = maps.lines().find(|line| line.contains(&end));
+        assert!(guard.is_some_and(|line| line.contains(" ---p ")), "{maps}");
+        assert_eq!(Stack::from_word(stack.to_word()).top, stack.top);
+    }
+
+    #[test]
+    fn a_wait_ends_when_its_time_is_over_or_the_word_is_another() {
+        let word = AtomicU32::new(1);
+        futex_wait(&word, 0, None);
+        futex_wait(&word, 1, Some(1_000_000));
+        futex_wait(&word, 1, Some(0));
+    }
+
+    #[test]
+    fn a_thread_that_is_woken_goes_on() {
+        let shared = start_task(Files::Shared, |shared| {
+            let mut patience = Patience::new();
+            for _ in 0..130 {
+                patience.pause();
+            }
+            shared.answer.store(1, Ordering::Relaxed);
+        });
+        assert_eq!(shared.answer.load(Ordering::Relaxed), 1);
+        shared.tell(2);
+    }
+}

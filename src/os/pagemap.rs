@@ -132,3 +132,115 @@ fn by_mincore(start: usize, bytes: usize, each: &mut impl FnMut(usize, usize)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::helper_thread::{self, Files, Stack};
+    use crate::os::mapping;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    extern crate std;
+    use std::io::Write;
+    use std::vec::Vec;
+
+    /// So many runs take three calls.
+    const PAGES: usize = 300;
+
+    /// Pages of which each second is touched, and the first two.
+    fn every_second() -> usize {
+        let start = mapping::map(PAGES * page_bytes()).expect("memory");
+        mapping::advise_small(start, PAGES * page_bytes());
+        for page in (0..PAGES).step_by(2).chain([1]) {
+            // SAFETY: within the mapping.
+            unsafe { ((start + page * page_bytes()) as *mut u8).write_volatile(1) };
+        }
+        start
+    }
+
+    /// Numbers of the pages found, in the order found.
+    fn found(pagemap: Option<Pagemap>, start: usize, pages: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let bytes = pages * page_bytes();
+        Pagemap::for_each_resident_run(pagemap, start, bytes, &mut |run, bytes| {
+            let first = (run - start) / page_bytes();
+            found.extend(first..first + bytes / page_bytes());
+        });
+        found
+    }
+
+    fn expected() -> Vec<usize> {
+        (0..PAGES)
+            .filter(|page| page % 2 == 0 || *page == 1)
+            .collect()
+    }
+
+    #[test]
+    fn resident_pages_are_found_whoever_is_asked() {
+        let start = every_second();
+        let opened = Pagemap::open().expect("/proc");
+        assert_eq!(found(Some(opened), start, PAGES), expected());
+        assert_eq!(found(None, start, PAGES), expected());
+        // One that the kernel does not scan.
+        let other = Pagemap(
+            crate::os::file::File::open(c"/dev/null")
+                .expect("/dev")
+                .to_word() as i32,
+        );
+        assert_eq!(found(Some(other), start, PAGES), expected());
+        assert_eq!(found(Some(opened), start, 0), Vec::<usize>::new());
+        mapping::unmap(start, PAGES * page_bytes());
+    }
+
+    #[test]
+    fn runs_are_as_long_as_they_can_be_within_the_range() {
+        let start = every_second();
+        let opened = Pagemap::open().expect("/proc");
+        let mut runs = Vec::new();
+        if opened
+            .scan(start, 6 * page_bytes(), &mut |start, bytes| {
+                runs.push((start, bytes))
+            })
+            .is_err()
+        {
+            // Not captured, unlike what is printed.
+            let _ = std::writeln!(std::io::stderr(), "SKIPPED: no PAGEMAP_SCAN");
+            return;
+        }
+        let page = page_bytes();
+        let expected = [(start, 3 * page), (start + 4 * page, page)];
+        assert_eq!(runs, expected);
+        mapping::unmap(start, PAGES * page_bytes());
+    }
+
+    #[test]
+    fn a_thread_without_libc_sees_the_process() {
+        static START: AtomicUsize = AtomicUsize::new(0);
+        static FOUND: AtomicUsize = AtomicUsize::new(usize::MAX);
+        static STATE: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
+
+        extern "C" fn count(_: usize) -> ! {
+            helper_thread::close_all_descriptors();
+            let start = START.load(Ordering::Relaxed);
+            let mut pages = 0;
+            let opened = Pagemap::open();
+            if opened.is_ok() {
+                let bytes = PAGES * page_bytes();
+                Pagemap::for_each_resident_run(opened.ok(), start, bytes, &mut |_, bytes| {
+                    pages += bytes / page_bytes();
+                });
+            }
+            FOUND.store(pages, Ordering::Relaxed);
+            STATE.store(1, Ordering::Release);
+            helper_thread::futex_wake_all(&STATE);
+            helper_thread::exit_thread()
+        }
+
+        START.store(every_second(), Ordering::Relaxed);
+        let stack = Stack::map(64 << 10).expect("memory");
+        helper_thread::start(count, 0, stack, Files::Copied).expect("a thread");
+        while STATE.load(Ordering::Acquire) == 0 {
+            helper_thread::futex_wait(&STATE, 0, None);
+        }
+        assert_eq!(FOUND.load(Ordering::Relaxed), expected().len());
+    }
+}

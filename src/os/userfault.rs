@@ -384,3 +384,6 @@ fn range(start: usize, bytes: usize) -> Range {
         bytes: bytes as u64,
     }
 }
+
+#[cfg(test)]
+mod tests;
