@@ -17,17 +17,14 @@
 //! while any of them is in use, so who holds a handle reads it without the lock. A slot belongs to
 //! who holds its handle.
 
+use super::block_table::{Block, BlockTable, PAGE_BYTES};
 use super::slot_size::{
     BLOCK_BYTES, CLASSES, MOST_SLOTS, SLACK_BITS, class_for, slot_bytes, slots,
 };
 use super::{HANDLE_BITS, Handle, MOST_BYTES};
-use crate::base::address::round_up;
 use crate::os::futex::Mutex;
 use crate::os::mapping;
-use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-
-const PAGE_BYTES: usize = 4096;
-const BITMAP_WORDS: usize = MOST_SLOTS / 64;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 const SLOT_BITS: u32 = MOST_SLOTS.trailing_zeros();
 const BLOCK_BITS: u32 = HANDLE_BITS - SLOT_BITS - SLACK_BITS;
@@ -37,23 +34,6 @@ const MOST_EMPTY: u32 = 8;
 
 /// Footprint that holds nothing and is no reason to compact: partial and empty blocks.
 const SPARSE_BYTES: usize = 4 << 20;
-
-/// What is known of a block. Zeroed memory is one that was never used.
-struct Block {
-    /// Bit of each slot that is free.
-    free: [AtomicU64; BITMAP_WORDS],
-    /// Neighbours in a list; 0 is none, since block 0 holds records.
-    next: AtomicU32,
-    previous: AtomicU32,
-    /// Slots in use.
-    used: AtomicU16,
-    /// Which size the slots have.
-    class: AtomicU8,
-    /// Pages from the block's start that may be resident.
-    touched_pages: AtomicU8,
-    /// 1 while nothing more may be put in, since the block is to be emptied.
-    draining: AtomicU8,
-}
 
 /// Where a string lies.
 #[derive(Clone, Copy)]
@@ -87,16 +67,13 @@ struct Lists {
     empty: u32,
     empty_count: u32,
     unused: u32,
-    /// The first block that was never used.
+    /// The first block that was never used; 0 before there are blocks.
     frontier: u32,
 }
 
 /// A store of byte strings in memory of its own. See the module.
 pub(crate) struct CompressedMemory {
-    /// Where the region starts; 0 until it is prepared.
-    start: AtomicUsize,
-    /// Blocks in the region, those of the records among them.
-    blocks: AtomicUsize,
+    table: BlockTable,
     lists: Mutex<Lists>,
     // Written with the lock held.
     resident_bytes: AtomicUsize,
@@ -120,8 +97,7 @@ impl CompressedMemory {
     /// A store that takes nothing yet.
     pub(crate) const fn new() -> CompressedMemory {
         CompressedMemory {
-            start: AtomicUsize::new(0),
-            blocks: AtomicUsize::new(0),
+            table: BlockTable::new(),
             lists: Mutex::new(Lists {
                 partial: [0; CLASSES],
                 draining: 0,
@@ -140,28 +116,12 @@ impl CompressedMemory {
     /// there is none. Once is enough. Uses libc: for the program's threads.
     pub(crate) fn prepare(&self, most_bytes: usize) -> bool {
         let mut lists = self.lists.lock();
-        if self.start.load(Ordering::Relaxed) != 0 {
-            return true;
-        }
         // A partial block of each size, and what is lost in and between slots.
-        let strings = most_bytes / BLOCK_BYTES + most_bytes / BLOCK_BYTES / 16 + 2 * CLASSES;
-        let strings = strings.min((1 << BLOCK_BITS) - (1 << BLOCK_BITS) / 256);
-        let records = (strings * size_of::<Block>()).div_ceil(BLOCK_BYTES) + 1;
-        let blocks = records + strings;
-        let Some(bytes) = round_up(blocks * BLOCK_BYTES, BLOCK_BYTES) else {
-            return false;
-        };
-        let Some(start) = mapping::map_sparse(bytes) else {
-            return false;
-        };
-        // A huge page would make memory resident that nobody counts.
-        mapping::advise_small(start, bytes);
-        mapping::name(start, bytes, c"glebe store");
-        lists.frontier = records as u32;
-        self.blocks.store(blocks, Ordering::Relaxed);
-        // Release pairs with the Acquire of `blocks`.
-        self.start.store(start, Ordering::Release);
-        true
+        let blocks = most_bytes / BLOCK_BYTES + most_bytes / BLOCK_BYTES / 16 + 2 * CLASSES;
+        if lists.frontier == 0 {
+            lists.frontier = self.table.reserve(blocks, 1 << BLOCK_BITS).unwrap_or(0);
+        }
+        lists.frontier != 0
     }
 
     /// Stores 1 to 4096 bytes; `None` where there is no room, or it was not prepared.
@@ -185,7 +145,7 @@ impl CompressedMemory {
     /// What `handle` stands for, until it is removed; nothing for a handle that no store made.
     pub(crate) fn bytes(&self, handle: Handle) -> &[u8] {
         let place = Place::of(handle);
-        let Some(block) = self.blocks().get(place.block as usize) else {
+        let Some(block) = self.table.get(place.block) else {
             return &[];
         };
         let class = usize::from(block.class.load(Ordering::Relaxed));
@@ -204,7 +164,7 @@ impl CompressedMemory {
     /// Forgets what `handle`, which the caller holds, stands for. Memory goes back block by block.
     pub(crate) fn remove(&self, handle: Handle) {
         let place = Place::of(handle);
-        let Some(block) = self.blocks().get(place.block as usize) else {
+        let Some(block) = self.table.get(place.block) else {
             return;
         };
         let mut lists = self.lists.lock();
@@ -219,15 +179,15 @@ impl CompressedMemory {
         let was_full = used + 1 == slots(class);
         if used > 0 {
             if was_full {
-                self.push(&mut lists.partial[class], place.block);
+                self.table.push(&mut lists.partial[class], place.block);
             }
             return;
         }
         if draining {
-            self.unlink(&mut lists.draining, place.block);
+            self.table.unlink(&mut lists.draining, place.block);
             block.draining.store(0, Ordering::Relaxed);
         } else if !was_full {
-            self.unlink(&mut lists.partial[class], place.block);
+            self.table.unlink(&mut lists.partial[class], place.block);
         }
         if lists.empty_count < MOST_EMPTY {
             self.keep_empty(&mut lists, place.block);
@@ -252,13 +212,13 @@ impl CompressedMemory {
             // One block has to take what leaves the others.
             let mut spared = false;
             while number != 0 {
-                let block = self.block(number);
+                let block = self.table.block(number);
                 let next = block.next.load(Ordering::Relaxed);
                 if block.used.load(Ordering::Relaxed) < slots(class) / 2 {
                     if spared {
-                        self.unlink(&mut lists.partial[class], number);
+                        self.table.unlink(&mut lists.partial[class], number);
                         block.draining.store(1, Ordering::Relaxed);
-                        self.push(&mut lists.draining, number);
+                        self.table.push(&mut lists.draining, number);
                     }
                     spared = true;
                 }
@@ -270,7 +230,7 @@ impl CompressedMemory {
     /// Moves what `handle`, which the caller holds, stands for if it lies in a block that is to
     /// be emptied: its new handle, which the caller holds instead.
     pub(crate) fn relocate(&self, handle: Handle) -> Option<Handle> {
-        let block = self.blocks().get(Place::of(handle).block as usize)?;
+        let block = self.table.get(Place::of(handle).block)?;
         if block.draining.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -283,11 +243,11 @@ impl CompressedMemory {
     pub(crate) fn end_compaction(&self) {
         let mut lists = self.lists.lock();
         while lists.draining != 0 {
-            let number = self.pop(&mut lists.draining);
-            let block = self.block(number);
+            let number = self.table.pop(&mut lists.draining);
+            let block = self.table.block(number);
             block.draining.store(0, Ordering::Relaxed);
             let class = usize::from(block.class.load(Ordering::Relaxed));
-            self.push(&mut lists.partial[class], number);
+            self.table.push(&mut lists.partial[class], number);
         }
     }
 
@@ -310,27 +270,8 @@ impl CompressedMemory {
         unsafe { self.lists.raw() }.reset();
     }
 
-    /// The records; none before it is prepared.
-    fn blocks(&self) -> &[Block] {
-        // Acquire pairs with the Release of `prepare`: the count of blocks is that of the region.
-        let start = self.start.load(Ordering::Acquire);
-        if start == 0 {
-            return &[];
-        }
-        // SAFETY: the region begins with a record for each of its blocks, and zeroes are a record.
-        unsafe {
-            core::slice::from_raw_parts(start as *const Block, self.blocks.load(Ordering::Relaxed))
-        }
-    }
-
-    fn block(&self, number: u32) -> &Block {
-        &self.blocks()[number as usize]
-    }
-
     fn address(&self, place: Place, class: usize) -> usize {
-        self.start.load(Ordering::Relaxed)
-            + place.block as usize * BLOCK_BYTES
-            + place.slot * slot_bytes(class)
+        self.table.address(place.block) + place.slot * slot_bytes(class)
     }
 
     /// Takes a slot of `class` for a string of `bytes`: its block and number.
@@ -340,10 +281,10 @@ impl CompressedMemory {
             0 => self.new_block(&mut lists, class)?,
             number => number,
         };
-        let block = self.block(number);
+        let block = self.table.block(number);
         let slot = block.take()?;
         if block.used.load(Ordering::Relaxed) == slots(class) {
-            self.unlink(&mut lists.partial[class], number);
+            self.table.unlink(&mut lists.partial[class], number);
         }
         let touched = ((slot + 1) * slot_bytes(class)).div_ceil(PAGE_BYTES);
         let before = usize::from(block.touched_pages.load(Ordering::Relaxed));
@@ -360,10 +301,10 @@ impl CompressedMemory {
     fn new_block(&self, lists: &mut Lists, class: usize) -> Option<u32> {
         let number = if lists.empty != 0 {
             lists.empty_count -= 1;
-            self.pop(&mut lists.empty)
+            self.table.pop(&mut lists.empty)
         } else if lists.unused != 0 {
-            self.pop(&mut lists.unused)
-        } else if (lists.frontier as usize) < self.blocks().len() {
+            self.table.pop(&mut lists.unused)
+        } else if (lists.frontier as usize) < self.table.blocks().len() {
             lists.frontier += 1;
             let record_bytes = size_of::<Block>();
             let records_end = |blocks: u32| (blocks as usize * record_bytes).div_ceil(PAGE_BYTES);
@@ -373,101 +314,31 @@ impl CompressedMemory {
         } else {
             return None;
         };
-        self.block(number).format(class);
-        self.push(&mut lists.partial[class], number);
+        self.table.block(number).format(class);
+        self.table.push(&mut lists.partial[class], number);
         Some(number)
     }
 
     fn keep_empty(&self, lists: &mut Lists, number: u32) {
         lists.empty_count += 1;
-        self.push(&mut lists.empty, number);
+        self.table.push(&mut lists.empty, number);
     }
 
     /// Gives back the memory of a block that is empty and in no list, without the lock, since that
     /// takes long.
     fn give_memory_back(&self, number: u32) {
-        let block = self.block(number);
-        let address = self.start.load(Ordering::Relaxed) + number as usize * BLOCK_BYTES;
+        let block = self.table.block(number);
+        let address = self.table.address(number);
         let touched = usize::from(block.touched_pages.load(Ordering::Relaxed)) * PAGE_BYTES;
         let gone = mapping::discard_without_errno(address, touched);
         let mut lists = self.lists.lock();
         if gone {
             block.touched_pages.store(0, Ordering::Relaxed);
             subtract(&self.resident_bytes, touched);
-            self.push(&mut lists.unused, number);
+            self.table.push(&mut lists.unused, number);
         } else {
             self.keep_empty(&mut lists, number);
         }
-    }
-
-    fn push(&self, head: &mut u32, number: u32) {
-        let block = self.block(number);
-        block.previous.store(0, Ordering::Relaxed);
-        block.next.store(*head, Ordering::Relaxed);
-        if *head != 0 {
-            self.block(*head).previous.store(number, Ordering::Relaxed);
-        }
-        *head = number;
-    }
-
-    fn unlink(&self, head: &mut u32, number: u32) {
-        let block = self.block(number);
-        let next = block.next.load(Ordering::Relaxed);
-        let previous = block.previous.load(Ordering::Relaxed);
-        if next != 0 {
-            self.block(next).previous.store(previous, Ordering::Relaxed);
-        }
-        if previous != 0 {
-            self.block(previous).next.store(next, Ordering::Relaxed);
-        } else {
-            *head = next;
-        }
-    }
-
-    /// Takes the first of a list that is not empty.
-    fn pop(&self, head: &mut u32) -> u32 {
-        let number = *head;
-        self.unlink(head, number);
-        number
-    }
-}
-
-impl Block {
-    /// Cuts an empty block into free slots of `class`.
-    fn format(&self, class: usize) {
-        let slots = usize::from(slots(class));
-        for (index, word) in self.free.iter().enumerate() {
-            let bits = slots.saturating_sub(index * 64).min(64) as u32;
-            let free = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
-            word.store(free, Ordering::Relaxed);
-        }
-        self.class.store(class as u8, Ordering::Relaxed);
-        self.used.store(0, Ordering::Relaxed);
-    }
-
-    /// Takes the lowest free slot.
-    fn take(&self) -> Option<usize> {
-        let words = self.free.iter().enumerate();
-        let (index, word) = words
-            .map(|(index, word)| (index, word.load(Ordering::Relaxed)))
-            .find(|(_, word)| *word != 0)?;
-        self.free[index].store(word & (word - 1), Ordering::Relaxed);
-        let used = self.used.load(Ordering::Relaxed);
-        self.used.store(used + 1, Ordering::Relaxed);
-        Some(index * 64 + word.trailing_zeros() as usize)
-    }
-
-    /// Gives a slot back; `false` where it was not in use.
-    fn give(&self, slot: usize) -> bool {
-        let (word, bit) = (&self.free[slot / 64], 1 << (slot % 64));
-        let before = word.load(Ordering::Relaxed);
-        let used = self.used.load(Ordering::Relaxed);
-        if before & bit != 0 || used == 0 {
-            return false;
-        }
-        word.store(before | bit, Ordering::Relaxed);
-        self.used.store(used - 1, Ordering::Relaxed);
-        true
     }
 }
 
@@ -508,9 +379,9 @@ mod tests {
     /// The lists hold what the records say, and the sums are the records' sums.
     fn check(store: &CompressedMemory) {
         let lists = store.lists.lock();
-        let blocks = store.blocks();
+        let blocks = store.table.blocks();
         let walk = |head: u32| {
-            let next = |number: &u32| Some(store.block(*number).next.load(Ordering::Relaxed));
+            let next = |number: &u32| Some(store.table.block(*number).next.load(Ordering::Relaxed));
             std::iter::successors(Some(head), next).take_while(|number| *number != 0)
         };
         let mut listed = 0;

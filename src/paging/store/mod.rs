@@ -13,6 +13,7 @@
 //!
 //! All of this runs in threads that must not wait for the allocator: no allocation, no errno.
 
+mod block_table;
 pub(crate) mod codec;
 pub(crate) mod compressed_memory;
 mod removals;
