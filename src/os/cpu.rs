@@ -21,7 +21,7 @@ mod thread;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::*;
-pub(crate) use thread::make_thread;
+pub(crate) use thread::{make_thread, write_thread_control_block};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::*;
 

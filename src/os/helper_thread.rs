@@ -36,13 +36,8 @@ impl Stack {
         let stack = Stack {
             top: start + page + bytes,
         };
-        let pointer = stack.thread_pointer() as *mut usize;
-        // SAFETY: amid the mapping; the words are those that x86-64 code reads to find the thread
-        // control block itself (tcb and self of tcbhead_t).
-        unsafe {
-            pointer.write(pointer as usize);
-            pointer.add(2).write(pointer as usize);
-        }
+        // SAFETY: amid the mapping, of which nobody knows yet.
+        unsafe { cpu::write_thread_control_block(stack.thread_pointer() as *mut usize) };
         Some(stack)
     }
 

@@ -1,6 +1,28 @@
-//! Making a thread: clone(2) returns twice, the second time on an empty stack.
+//! Making a thread: its control block, and clone(2), which returns twice, the second time on an
+//! empty stack.
 
 use core::arch::naked_asm;
+
+/// Writes at a thread pointer, amid zeroes, what code of libc must find there in any thread.
+///
+/// # Safety
+/// Three words there are writable, and no thread has this pointer yet.
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn write_thread_control_block(pointer: *mut usize) {
+    // SAFETY: as the caller's. Both words hold the pointer itself, since code cannot read the
+    // register (tcb and self of tcbhead_t).
+    unsafe {
+        pointer.write(pointer as usize);
+        pointer.add(2).write(pointer as usize);
+    }
+}
+
+/// As on the other processor; here nothing, since code reads the register, and zeroes serve.
+///
+/// # Safety
+/// None.
+#[cfg(target_arch = "aarch64")]
+pub(crate) unsafe fn write_thread_control_block(_pointer: *mut usize) {}
 
 /// Makes a thread by clone(2) with `flags` that runs `entry(argument)`; the answer of the kernel
 /// to the caller.
