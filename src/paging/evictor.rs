@@ -4,7 +4,7 @@
 use super::budget;
 use super::managed;
 use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
-use super::resident::{self, Admission};
+use super::resident::{self, Admission, Victim};
 use super::staging::{self, Ring};
 use super::statistics::{Count, count};
 use super::store::{self, codec};
@@ -44,7 +44,7 @@ pub(super) struct Evictor {
     pagemap: Option<Pagemap>,
     scratch: codec::Scratch,
     compressed: [u8; PAGE_BYTES],
-    victims: [PageNumber; BATCH],
+    victims: [Victim; BATCH],
 }
 
 impl Evictor {
@@ -54,7 +54,10 @@ impl Evictor {
             pagemap,
             scratch: codec::Scratch::new(),
             compressed: [0; PAGE_BYTES],
-            victims: [PageNumber(0); BATCH],
+            victims: [Victim {
+                page: PageNumber(0),
+                departure: 0,
+            }; BATCH],
         }
     }
 
@@ -144,9 +147,9 @@ impl Evictor {
 
     /// Moves victims (in ascending order) to staging; those that have left meanwhile are passed
     /// over.
-    fn move_out(&mut self, ring: &mut Ring, victims: &[PageNumber]) {
+    fn move_out(&mut self, ring: &mut Ring, victims: &[Victim]) {
         let mut rest = victims;
-        while let Some(&first) = rest.first() {
+        while let Some(&Victim { page: first, .. }) = rest.first() {
             let (frame, room) = ring.empty_run(rest.len());
             if room == 0 {
                 // Cannot be: the ring was drained. Back to the queue, for another round.
@@ -156,7 +159,7 @@ impl Evictor {
             }
             let mut held: [Option<Locked<'static>>; BATCH] = [const { None }; BATCH];
             let mut run = 0;
-            while run < room && rest.get(run) == Some(&first.plus(run)) {
+            while run < room && rest.get(run).is_some_and(|it| it.page == first.plus(run)) {
                 match lock_resident(first.plus(run)) {
                     Some(locked) => held[run] = Some(locked),
                     None => break,
@@ -167,7 +170,7 @@ impl Evictor {
                 rest = &rest[1..];
                 continue;
             }
-            self.move_run(ring, first, frame, &mut held[..run]);
+            self.move_run(ring, &rest[..run], frame, &mut held[..run]);
             rest = &rest[run..];
         }
     }
@@ -176,14 +179,13 @@ impl Evictor {
     fn move_run(
         &mut self,
         ring: &mut Ring,
-        first: PageNumber,
+        victims: &[Victim],
         mut frame: usize,
         held: &mut [Option<Locked<'static>>],
     ) {
-        let age = resident::age_now();
         let (mut done, mut tries) = (0, 0);
         while done < held.len() {
-            let page = first.plus(done);
+            let page = victims[done].page;
             let to = staging::frame_address(frame);
             let bytes = (held.len() - done) * PAGE_BYTES;
             let Filled { bytes, error } =
@@ -193,9 +195,10 @@ impl Evictor {
             budget::count_staged(moved as isize);
             budget::count_resident(-(moved as isize));
             for locked in &mut held[done..done + moved] {
-                ring.push(first.plus(done));
+                let Victim { page, departure } = victims[done];
+                ring.push(page);
                 if let Some(locked) = locked.take() {
-                    locked.finish(Entry::new(State::Staged, frame as u64).with_age(age));
+                    locked.finish(Entry::new(State::Staged, frame as u64).with_age(departure));
                 }
                 frame += 1;
                 done += 1;

@@ -3,7 +3,7 @@
 use super::budget;
 use super::evictor;
 use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
-use super::resident::{self, Admission};
+use super::resident::{self, Admission, Departure};
 use super::staging;
 use super::statistics::{Count, count};
 use super::store::{self, codec};
@@ -99,7 +99,12 @@ impl FaultHandler {
                 count(Count::StagedHits, 1);
                 let from = staging::frame_address(before.payload() as usize);
                 let done = self.copy(page, from, 1) == 1;
-                self.finish(locked, page, done, Admission::StagedHit);
+                self.finish(
+                    locked,
+                    page,
+                    done,
+                    Admission::StagedHit(Departure(before.age())),
+                );
             }
             State::Compressed | State::Same | State::Spilled => {
                 count(
@@ -115,7 +120,12 @@ impl FaultHandler {
                 }
                 let from = self.buffers[0].0.as_ptr() as usize;
                 let done = self.copy(page, from, 1) == 1;
-                self.finish(locked, page, done, Admission::Refault { age: before.age() });
+                self.finish(
+                    locked,
+                    page,
+                    done,
+                    Admission::Refault(Departure(before.age())),
+                );
             }
         }
         self.follow_streams(page);

@@ -12,6 +12,10 @@
 //! once (a scan) passes through without pushing out what has proven itself. What leaves *proven*
 //! has its second chance in staging. *Soon* means that the page would not have left if memory had
 //! been twice as large: it left fewer evictions ago than pages are resident.
+//!
+//! The share adapts (N. Megiddo, D. Modha, "ARC: a self-tuning, low overhead replacement cache",
+//! FAST 2003): a page that left fresh and is soon wanted again says that fresh is too short, one
+//! that left proven that it is too long. Where a page left from, and when, its entry remembers.
 
 use super::budget;
 use super::page_table::{self, PAGE_BYTES, PageNumber, State};
@@ -26,14 +30,47 @@ pub(super) enum Admission {
     Found,
     /// It was touched for the first time.
     FirstTouch,
-    /// It was touched and came from a store; its age is when it left.
-    Refault { age: u16 },
+    /// It was touched and came from a store.
+    Refault(Departure),
     /// It was touched while it was staged.
-    StagedHit,
+    StagedHit(Departure),
     /// It was brought in since a stream comes by.
     Prefetched,
     /// It was chosen, and could not leave.
     Unmovable,
+}
+
+/// When a page left memory, and from which queue: 15 bits of the clock of evictions, and the
+/// highest says *proven*.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Departure(pub(super) u16);
+
+impl Departure {
+    const PROVEN: u16 = 1 << 15;
+
+    fn new(evictions: u64, proven: bool) -> Departure {
+        let clock = (evictions / evictions_a_unit()) as u16 & !Departure::PROVEN;
+        Departure(clock | if proven { Departure::PROVEN } else { 0 })
+    }
+
+    fn was_proven(self) -> bool {
+        self.0 & Departure::PROVEN != 0
+    }
+
+    /// Pages that left since, as far as the clock reaches.
+    fn distance(self, evictions: u64) -> u64 {
+        let now = Departure::new(evictions, false).0;
+        let units = now.wrapping_sub(self.0) & !Departure::PROVEN;
+        u64::from(units) * evictions_a_unit()
+    }
+}
+
+/// A page that shall leave.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Victim {
+    pub(super) page: PageNumber,
+    /// The bits of its [`Departure`].
+    pub(super) departure: u16,
 }
 
 /// A FIFO of page numbers in a table. Pages that have left memory otherwise stay in it until they
@@ -69,6 +106,8 @@ struct ResidentSet {
     places: usize,
     fresh: Fifo,
     proven: Fifo,
+    /// Fresh pages leave first while they are more than this.
+    fresh_share: usize,
     /// Pages that were ever chosen.
     evictions: u64,
 }
@@ -77,11 +116,12 @@ static RESIDENT: Mutex<ResidentSet> = Mutex::new(ResidentSet {
     places: 0,
     fresh: Fifo::new(),
     proven: Fifo::new(),
+    fresh_share: 0,
     evictions: 0,
 });
 
-/// Fresh pages leave first while they are more than a part in this of all that are queued.
-const FRESH_SHARE: usize = 8;
+/// Neither queue's share falls below a part in this of what is resident.
+const LEAST_SHARE: usize = 16;
 /// Of the budget, one part in this is staging.
 const STAGING_SHARE: usize = 10;
 
@@ -107,14 +147,9 @@ pub(super) fn staging_pages() -> usize {
     budget::asked_bytes() / STAGING_SHARE / PAGE_BYTES
 }
 
-/// Evictions are counted in units of this many for a page's age: 16 bits span 64 times the budget.
+/// Evictions are counted in units of this many: 15 bits span 32 times the budget.
 fn evictions_a_unit() -> u64 {
     (budget::asked_bytes() / PAGE_BYTES / 1024).max(1) as u64
-}
-
-/// The age of a page that leaves now.
-pub(super) fn age_now() -> u16 {
-    (RESIDENT.lock().evictions / evictions_a_unit()) as u16
 }
 
 /// Takes note of a page that is resident now.
@@ -127,11 +162,17 @@ pub(super) fn admit(page: PageNumber, how: Admission) {
         return;
     }
     let proven = match how {
-        Admission::StagedHit | Admission::Unmovable => true,
-        Admission::Refault { age } => {
-            let now = (resident.evictions / evictions_a_unit()) as u16;
-            let distance = u64::from(now.wrapping_sub(age)) * evictions_a_unit();
-            distance < budget::resident_pages() as u64
+        Admission::Unmovable => true,
+        Admission::StagedHit(departure) => {
+            resident.adapt(departure);
+            true
+        }
+        Admission::Refault(departure) => {
+            let soon = departure.distance(resident.evictions) < budget::resident_pages() as u64;
+            if soon {
+                resident.adapt(departure);
+            }
+            soon
         }
         Admission::Found | Admission::FirstTouch | Admission::Prefetched => false,
     };
@@ -139,6 +180,18 @@ pub(super) fn admit(page: PageNumber, how: Admission) {
 }
 
 impl ResidentSet {
+    /// A page was soon wanted again that left by this departure.
+    fn adapt(&mut self, departure: Departure) {
+        let (fresh, proven) = (self.fresh.length().max(1), self.proven.length().max(1));
+        let all = fresh + proven;
+        self.fresh_share = if departure.was_proven() {
+            self.fresh_share.saturating_sub((fresh / proven).max(1))
+        } else {
+            self.fresh_share + (proven / fresh).max(1)
+        }
+        .clamp(all / LEAST_SHARE, all - all / LEAST_SHARE);
+    }
+
     fn push(&mut self, page: PageNumber, proven: bool) {
         let places = self.places;
         let queue = if proven {
@@ -156,10 +209,9 @@ impl ResidentSet {
         queue.head += 1;
     }
 
-    fn pop(&mut self) -> Option<PageNumber> {
-        let places = self.places;
-        let queued = self.fresh.length() + self.proven.length();
-        let from_fresh = self.fresh.length() > queued / FRESH_SHARE || self.proven.length() == 0;
+    fn pop(&mut self) -> Option<Victim> {
+        let (places, evictions) = (self.places, self.evictions);
+        let from_fresh = self.fresh.length() > self.fresh_share || self.proven.length() == 0;
         let queue = if from_fresh {
             &mut self.fresh
         } else {
@@ -170,26 +222,29 @@ impl ResidentSet {
         }
         let page = queue.place(queue.tail, places).load(Ordering::Relaxed);
         queue.tail += 1;
-        Some(PageNumber(page))
+        Some(Victim {
+            page: PageNumber(page),
+            departure: Departure::new(evictions, !from_fresh).0,
+        })
     }
 }
 
 /// Chooses pages that shall leave; how many of `out` it filled.
-pub(super) fn victims(out: &mut [PageNumber]) -> usize {
+pub(super) fn victims(out: &mut [Victim]) -> usize {
     let mut resident = RESIDENT.lock();
     let mut found = 0;
     while let Some(place) = out.get_mut(found) {
-        let Some(page) = resident.pop() else { break };
-        let Some(slot) = page_table::slot(page) else {
+        let Some(victim) = resident.pop() else { break };
+        let Some(slot) = page_table::slot(victim.page) else {
             continue;
         };
         slot.clear_queued();
         if slot.load().state() == State::Resident {
-            *place = page;
+            *place = victim;
             found += 1;
+            resident.evictions += 1;
         }
     }
-    resident.evictions += found as u64;
     found
 }
 
