@@ -140,7 +140,7 @@ static inline void free_painted(struct Painted *object)
 {
     check_painted(object);
     free(object->start);
-    *object = (struct Painted){0};
+    *object = (struct Painted){NULL, 0, 0};
 }
 
 /* 16 bytes to 1 MiB: many small ones, and most bytes in large ones. */
@@ -172,7 +172,7 @@ static inline void shuffle(struct Painted *set, size_t count, uint64_t *random)
 /* How many whole pages of an object are not in memory. */
 static inline size_t absent_pages(const void *object, size_t size)
 {
-    static _Thread_local unsigned char present[4096];
+    static __thread unsigned char present[4096];
     uintptr_t next = ((uintptr_t)object + PAGE - 1) & -PAGE, end = ((uintptr_t)object + size) & -PAGE;
     size_t absent = 0;
     while (next < end) {

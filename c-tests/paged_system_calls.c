@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 enum { TIMES = 6, SIZE = 5 * 4096 + 1234 };
 
