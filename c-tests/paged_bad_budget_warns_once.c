@@ -1,4 +1,5 @@
 /* expect: exit 0 "warning: " "GLEBE_BUDGET"
+   modes: preload
    under: GLEBE_BUDGET=nonsense
    under: GLEBE_BUDGET=-1
    under: GLEBE_BUDGET=32Q

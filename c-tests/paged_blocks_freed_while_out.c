@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_STORE=both
    under: GLEBE_BUDGET=32M GLEBE_SOURCE=mmap

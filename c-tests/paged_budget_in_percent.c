@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=60%
    under: GLEBE_BUDGET=1%
    A share of the memory that the process may have, by its group or the machine. */

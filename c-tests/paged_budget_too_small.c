@@ -1,4 +1,5 @@
 /* expect: exit 0 "warning: " "budget" "exceeded"
+   modes: preload
    under: GLEBE_BUDGET=8M
    under: GLEBE_BUDGET=16M
    More random bytes than the budget, and no file for them: the budget gives way, not the data, and

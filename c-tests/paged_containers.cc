@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_SOURCE=mmap
    Maps, lists, vectors and strings beyond the budget: filled, looked up at random, half erased, sorted
@@ -20,7 +21,7 @@ static std::string text_of(uint64_t key)
 int main()
 {
     start_paged();
-    uint64_t random = 37, most = budgets(1) / 160;
+    uint64_t random = 37, most = budgets(1) / 400;
     std::map<uint64_t, std::string> tree;
     std::unordered_map<std::string, uint64_t> table;
     std::list<std::vector<uint64_t>> rows;

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link preload static
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    under: GLEBE_BUDGET=32M GLEBE_STORE=both GLEBE_STORE_FILE=/var/tmp

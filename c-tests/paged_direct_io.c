@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_SOURCE=mmap
    A file is written from memory that is out and read back into memory that is out, past the page

@@ -1,7 +1,8 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=8M
    under: GLEBE_BUDGET=8M GLEBE_STORE=file
-   A hundred processes end, in every way there is, while their threads fault and the evictor works:
+   Sixty processes end, in every way there is, while their threads fault and the evictor works:
    the status is right, handlers run, and none hangs. */
 #include "paged.h"
 #include <pthread.h>
@@ -42,7 +43,7 @@ static void run_and_end(int number)
     CHECK(atexit(read_at_exit) == 0);
     for (size_t i = 0; i < THREADS; i++)
         CHECK(pthread_create(&thread[i], NULL, fill_for_ever, (void *)i) == 0);
-    size_t enough = budget() + (unsigned)number * 200 * KIB;
+    size_t enough = budget() + (unsigned)number * 100 * KIB;
     while (filled < enough)
         usleep(100);
     switch (number % 4) {
@@ -63,7 +64,7 @@ static void run_and_end(int number)
 int main(void)
 {
     start_paged();
-    for (int number = 0; number < 100; number++) {
+    for (int number = 0; number < 60; number++) {
         pid_t child = fork();
         if (child == 0)
             run_and_end(number);

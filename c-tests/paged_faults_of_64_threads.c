@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    Sixty-four threads read one page that is out at the same instant, then add to counters in it; then
    each reads and writes pages of its own. */

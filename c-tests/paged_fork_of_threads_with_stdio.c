@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    Threads fault, allocate and use stdio while another forks. The FILEs, opened long ago, are out;
    the child writes through them, allocates more than the budget, and ends by exit. */

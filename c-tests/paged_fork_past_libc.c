@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    A fork by the bare system call, of which no library hears: where the kernel tells of it the child
    reads every byte, where it does not the documents say so. It neither hangs nor harms the parent. */

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    Once most of the heap is out a program gives up every privilege, and then the right to open files.

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    Two hundred forks one after the other, by fork and by _Fork, half of them with two children at a

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    A program may say of its own memory that it does not want the contents any more: pages that it

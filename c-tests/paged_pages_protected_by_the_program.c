@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_SOURCE=mmap
    Programs protect pages of their own heap: read-only, inaccessible, executable. Pages that are out

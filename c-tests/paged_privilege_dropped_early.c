@@ -1,4 +1,5 @@
 /* expect: exit 0 "warning: " "no budget"
+   modes: preload
    under: GLEBE_BUDGET=32M
    A daemon that becomes another user long before its heap reaches the budget, and one whose limits
    allow no further descriptor: no byte is lost. One line says that there is no budget. */

@@ -1,4 +1,5 @@
 /* expect: exit 0 "warning: " "file for evicted pages takes no more"
+   modes: preload
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    under: GLEBE_BUDGET=32M GLEBE_STORE=both
    The file system of the store is full after 2 MiB, and has room again later. Nothing is lost. */

@@ -1,4 +1,5 @@
 /* expect: exit 0 "warning: " "file for evicted pages takes no more"
+   modes: preload
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    under: GLEBE_BUDGET=32M GLEBE_STORE=both
    The file of evicted pages may grow to 2 MiB. What does not fit stays in memory: one line says so,

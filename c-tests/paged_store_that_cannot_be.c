@@ -1,4 +1,5 @@
 /* expect: exit 0 "warning: " "GLEBE_STORE_FILE"
+   modes: preload
    under: GLEBE_BUDGET=32M GLEBE_STORE=file GLEBE_STORE_FILE=/does/not/exist
    under: GLEBE_BUDGET=32M GLEBE_STORE=both GLEBE_STORE_FILE=/proc
    under: GLEBE_BUDGET=32M GLEBE_STORE=file GLEBE_STORE_FILE=/dev/null

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    A thousand threads, sixteen at a time: each takes over objects of those before it, which are out,
    frees some and leaves others, and ends. Their caches and slabs change hands while they are out. */

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: preload
    under: GLEBE_BUDGET=32M
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    Threads wait on futex words, mutexes, condition variables and semaphores whose pages go out while
