@@ -401,16 +401,6 @@ pub(crate) fn page_lost(address: usize) -> ! {
     process::abort()
 }
 
-/// The child of a fork has no paging, and thus not its memory.
-#[cold]
-pub(crate) fn no_paging_after_fork(why: &str) -> ! {
-    line(
-        Severity::Fatal,
-        format_args!("evicted pages are lost in the child of a fork: {why}"),
-    );
-    process::abort()
-}
-
 /// The path of a module; of one too long for a line, the end.
 struct Path<'a>(&'a [u8]);
 

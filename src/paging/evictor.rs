@@ -357,7 +357,7 @@ impl Evictor {
         }
         count(Count::Kept, 1);
         budget::count_resident(1);
-        locked.finish(Entry::new(State::Resident, 0));
+        locked.finish(Entry::new(State::Resident, 0).as_unmovable());
         resident::admit(page, Admission::Unmovable);
     }
 }

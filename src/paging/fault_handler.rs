@@ -240,11 +240,6 @@ impl FaultHandler {
         let into = &mut self.buffers[buffer].0;
         match entry.state() {
             State::Zero => into.fill(0),
-            State::Staged => {
-                let from = staging::frame_address(entry.payload() as usize);
-                // SAFETY: while the entry is busy the evictor does not empty the frame.
-                into.copy_from_slice(unsafe { &*(from as *const [u8; PAGE_BYTES]) });
-            }
             _ => return load(entry, &mut self.raw, into),
         }
         true
@@ -265,13 +260,20 @@ fn lock_absent(slot: &'static Slot) -> Option<Locked<'static>> {
     None
 }
 
-/// Reads a page from its store; `false` where it cannot be read.
-fn load(entry: Entry, raw: &mut [u8; PAGE_BYTES], into: &mut [u8; PAGE_BYTES]) -> bool {
+/// Reads an absent page from where it is; `false` where it cannot be read. Callers have made its
+/// entry busy, so that it stays there.
+pub(super) fn load(entry: Entry, raw: &mut [u8; PAGE_BYTES], into: &mut [u8; PAGE_BYTES]) -> bool {
     match entry.state() {
         State::Same => {
             let word = (entry.payload() as u32).to_ne_bytes();
             into.chunks_exact_mut(4)
                 .for_each(|place| place.copy_from_slice(&word));
+            true
+        }
+        State::Staged => {
+            let from = staging::frame_address(entry.payload() as usize);
+            // SAFETY: the evictor empties no frame of a page whose entry is busy.
+            into.copy_from_slice(unsafe { &*(from as *const [u8; PAGE_BYTES]) });
             true
         }
         State::Compressed => expand(store::memory().bytes(entry.payload()), into),

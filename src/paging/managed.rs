@@ -154,6 +154,9 @@ pub(super) fn unclaim(address: usize, bytes: usize) {
         for_each_slot(number, area, tracked, |_, slot| {
             forget(slot, Entry::new(State::Unmanaged, 0));
         });
+        if area.managed.load(Ordering::Relaxed) == 0 {
+            area.park_leaf();
+        }
     }
 }
 

@@ -28,6 +28,8 @@ mod store;
 mod streams;
 mod threads;
 
+use page_table::{Entry, State};
+
 use crate::config;
 use crate::os::pagemap::Pagemap;
 use crate::os::process::SignalsBlocked;
@@ -189,15 +191,44 @@ fn recover() {
     store::after_fork();
     resident::forget_all();
     take_stock();
-    if let Err(obstacle) = threads::restart() {
-        report::no_paging_after_fork(obstacle.reason());
+    if threads::restart().is_err() {
+        bring_all_in();
     }
+}
+
+/// Where the child of a fork may not page (it gave up the privilege): brings everything in and
+/// lets the budget be. Its memory is registered with nobody, so that takes no more than writing.
+fn bring_all_in() {
+    ACTIVE.store(false, Ordering::Relaxed);
+    let mut raw = [0; page_table::PAGE_BYTES];
+    page_table::for_each_area(|number, area| {
+        for (start, bytes) in managed::tracked_runs(number, area) {
+            for address in (start..start + bytes).step_by(page_table::PAGE_BYTES) {
+                let page = page_table::PageNumber::of(address);
+                let Some(slot) = page_table::slot(page) else {
+                    continue;
+                };
+                let entry = slot.load();
+                if matches!(
+                    entry.state(),
+                    State::Unmanaged | State::Zero | State::Resident
+                ) {
+                    continue;
+                }
+                // SAFETY: managed memory is writable unless the program has changed that; the
+                // page is absent, so nobody has anything in it.
+                let into = unsafe { &mut *(address as *mut [u8; page_table::PAGE_BYTES]) };
+                if !fault_handler::load(entry, &mut raw, into) {
+                    report::page_lost(address);
+                }
+            }
+        }
+    });
 }
 
 /// Rights all entries after a fork, in the middle of which the fault handler may have been busy:
 /// what is in memory is resident, whatever the entry says.
 fn take_stock() {
-    use page_table::{Entry, State};
     let mut resident = 0;
     page_table::for_each_area(|number, area| {
         let mut right = |start: usize, bytes: usize, present: bool| {

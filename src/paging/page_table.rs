@@ -14,7 +14,7 @@
 use crate::metadata::directory::{Directory, ZeroIsValid};
 use crate::metadata::map_table;
 use crate::os::futex::Mutex;
-use crate::os::helper_thread;
+use crate::os::{helper_thread, mapping};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// log2 of the bytes of a page.
@@ -290,8 +290,24 @@ impl Area {
     pub(crate) fn leaf(&self) -> Option<&'static Leaf> {
         // Acquire pairs with the Release of `leaf_of_tracked`.
         let leaf = self.leaf.load(Ordering::Acquire);
+        let in_use = !leaf.is_null() && leaf.addr() & PARKED == 0;
         // SAFETY: a leaf lives for ever once it is there, changed through shared references only.
-        (!leaf.is_null()).then(|| unsafe { &*leaf })
+        in_use.then(|| unsafe { &*leaf })
+    }
+
+    /// Gives the memory of the leaf of an area back in which nothing is managed any more. Its
+    /// address space stays: whoever still looks at an entry finds an unmanaged page.
+    pub(crate) fn park_leaf(&self) {
+        let _leaves = LEAVES.lock();
+        if self.leaf().is_none() || self.managed.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        let address = self.leaf.load(Ordering::Relaxed).addr();
+        self.leaf
+            .store((address | PARKED) as *mut Leaf, Ordering::Relaxed);
+        if mapping::discard_without_errno(address, LEAF_BYTES) {
+            LEAF_COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Its leaf, made if need be, with all tracked pages absent and zero; `None` out of memory.
@@ -303,8 +319,10 @@ impl Area {
         if let Some(leaf) = self.leaf() {
             return Some(leaf);
         }
-        let address = leaves.take()?;
-        // SAFETY: a part of a table that nobody else has, zeroed, which is a valid leaf.
+        let parked = self.leaf.load(Ordering::Relaxed).addr() & !PARKED;
+        let address = if parked == 0 { leaves.take()? } else { parked };
+        LEAF_COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: a part of a table that is this area's alone, zeroed, which is a valid leaf.
         let leaf = unsafe { &*(address as *const Leaf) };
         let tracked = self.tracked.load(Ordering::SeqCst);
         for (index, slot) in leaf.0.iter().enumerate() {
@@ -328,6 +346,8 @@ impl Area {
     }
 }
 
+/// In the address of a leaf: it is not in use.
+const PARKED: usize = 1;
 /// Leaves are cut from tables of this many bytes.
 const LEAVES_BYTES: usize = 2 << 20;
 const LEAF_BYTES: usize = size_of::<Leaf>();
@@ -350,7 +370,6 @@ impl Leaves {
         }
         let address = self.next;
         self.next += LEAF_BYTES;
-        LEAF_COUNT.fetch_add(1, Ordering::Relaxed);
         Some(address)
     }
 }

@@ -110,6 +110,8 @@ struct ResidentSet {
     fresh_share: usize,
     /// Pages that were ever chosen.
     evictions: u64,
+    /// Pages that were passed over, since they could not leave before.
+    passed_over: usize,
 }
 
 static RESIDENT: Mutex<ResidentSet> = Mutex::new(ResidentSet {
@@ -118,8 +120,11 @@ static RESIDENT: Mutex<ResidentSet> = Mutex::new(ResidentSet {
     proven: Fifo::new(),
     fresh_share: 0,
     evictions: 0,
+    passed_over: 0,
 });
 
+/// A page that could not leave is tried again when this many of its kind came by.
+const REST: usize = 16;
 /// Neither queue's share falls below a part in this of what is resident.
 const LEAST_SHARE: usize = 16;
 /// Of the budget, one part in this is staging.
@@ -229,17 +234,33 @@ impl ResidentSet {
     }
 }
 
+/// Whether a page that could not leave when it was tried last is passed over once more.
+fn rests(resident: &mut ResidentSet) -> bool {
+    resident.passed_over += 1;
+    resident.passed_over % REST != 0
+}
+
 /// Chooses pages that shall leave; how many of `out` it filled.
 pub(super) fn victims(out: &mut [Victim]) -> usize {
     let mut resident = RESIDENT.lock();
     let mut found = 0;
+    let mut looks = out.len() * REST;
     while let Some(place) = out.get_mut(found) {
+        looks -= 1;
+        if looks == 0 {
+            break;
+        }
         let Some(victim) = resident.pop() else { break };
         let Some(slot) = page_table::slot(victim.page) else {
             continue;
         };
+        let entry = slot.load();
+        if entry.is_unmovable() && rests(&mut resident) {
+            resident.push(victim.page, true);
+            continue;
+        }
         slot.clear_queued();
-        if slot.load().state() == State::Resident {
+        if entry.state() == State::Resident {
             *place = victim;
             found += 1;
             resident.evictions += 1;
