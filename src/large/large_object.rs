@@ -196,7 +196,7 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     }
     // What mremap moves is the kernel's business alone meanwhile; what it does not see, it loses.
     if !paging::take_back(address, old.bytes()) {
-        return None;
+        return resize_paged(place, old, usable, granules);
     }
     if mapping::resize_in_place(address, old.bytes(), length) {
         paging::claim(address, length);
@@ -223,6 +223,41 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     mapping::name(moved, length, c"glebe large");
     huge::expect_growth(moved, old.bytes(), length);
     Some(moved)
+}
+
+/// [`resize`] of an object of which pages may be elsewhere than in memory.
+fn resize_paged(place: Place, old: FreedMapping, usable: usize, granules: u32) -> Option<usize> {
+    let address = old.start.address();
+    let length = granules as usize * GRANULE_BYTES;
+    if granules < old.granules {
+        let (end, rest) = (address + length, old.bytes() - length);
+        paging::unclaim(end, rest);
+        if !mapping::unmap(end, rest) {
+            mapping::discard(end, rest, true);
+        }
+        unregister(place, Kind::Released);
+        register(place.start, usable, granules)?;
+        return Some(address);
+    }
+    let (end, more) = (address + old.bytes(), length - old.bytes());
+    if mapping::map_at(end, more) {
+        paging::claim(end, more);
+        unregister(place, Kind::Released);
+        register(place.start, usable, granules)?;
+        return Some(address);
+    }
+    let target = mapping::map_aligned(length, HUGE_PAGE_BYTES)?;
+    let old_usable = place.span.object_bytes();
+    unregister(place, Kind::Released);
+    if !paging::relocate(address, old.bytes(), target, length) {
+        mapping::unmap(target, length);
+        register(old.start, old_usable, old.granules)?;
+        return None;
+    }
+    mapping::unmap(address, old.bytes());
+    register(Granule::of(target)?, usable, granules)?;
+    mapping::name(target, length, c"glebe large");
+    Some(target)
 }
 
 /// Whether `address` lies where something of ours was unmapped and nothing else is mapped now:

@@ -136,6 +136,18 @@ pub(crate) fn map_aligned(bytes: usize, alignment: usize) -> Option<usize> {
     Some(aligned)
 }
 
+/// Maps `bytes` of zeroes at `address` if nothing is there (Linux 4.17).
+pub(crate) fn map_at(address: usize, bytes: usize) -> bool {
+    match map_with(address, bytes, READ_WRITE, MapFlags::MAP_FIXED_NOREPLACE) {
+        Some(mapped) if mapped == address => true,
+        Some(elsewhere) => {
+            unmap(elsewhere, bytes);
+            false
+        }
+        None => false,
+    }
+}
+
 /// Unmaps; `false` where the kernel has no memory to split a mapping.
 pub(crate) fn unmap(address: usize, bytes: usize) -> bool {
     // SAFETY: callers own the range and hold no reference into it.

@@ -317,6 +317,18 @@ impl UserfaultFd {
         self.transfer(UFFDIO_MOVE, to, from, bytes, wake.mode())
     }
 
+    /// The same, passing over pages that `from` does not have; they count as done.
+    pub(crate) fn move_or_skip_pages(
+        self,
+        to: usize,
+        from: usize,
+        bytes: usize,
+        wake: Wake,
+    ) -> Filled {
+        const ALLOW_HOLES: u64 = 2;
+        self.transfer(UFFDIO_MOVE, to, from, bytes, wake.mode() | ALLOW_HOLES)
+    }
+
     fn transfer(self, what: usize, to: usize, from: usize, bytes: usize, mode: u64) -> Filled {
         let mut request = TransferRequest {
             to: to as u64,

@@ -4,6 +4,7 @@
 use super::budget;
 use super::managed;
 use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
+use super::relocation;
 use super::resident::{self, Admission, Victim};
 use super::staging::{self, Ring};
 use super::statistics::{Count, count};
@@ -18,7 +19,7 @@ use crate::report;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Pages that are evicted at a time.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 /// Areas that are tracked at a time while the resident set has little to offer.
 const AREAS_AT_A_TIME: usize = 8;
 /// Most tries of a move that the kernel asks to repeat.
@@ -30,6 +31,13 @@ pub(super) static EVICTION: Mutex<Ring> = Mutex::new(Ring::new());
 
 /// 1 while the evictor is wanted.
 static WANTED: AtomicU32 = AtomicU32::new(0);
+
+/// Calls the evictor, whatever it is for.
+pub(super) fn wake() {
+    // Release pairs with the Acquire of `run`.
+    WANTED.store(1, Ordering::Release);
+    futex_wake_all(&WANTED);
+}
 
 /// Calls the evictor, if more is used than it likes.
 pub(super) fn wake_if_needed() {
@@ -69,6 +77,7 @@ impl Evictor {
                 futex_wait(&WANTED, 0, None);
                 continue;
             }
+            relocation::serve(self.userfault, self.pagemap, &EVICTION);
             self.make_room();
         }
     }
@@ -84,6 +93,7 @@ impl Evictor {
                 self.round(&mut ring)
             };
             budget::announce_room();
+            relocation::serve(self.userfault, self.pagemap, &EVICTION);
             // Staging fills up first, and stores grow by whole blocks: one round says little.
             let freed = before.saturating_sub(budget::used_bytes());
             if freed >= PAGE_BYTES * BATCH / 16 {

@@ -160,6 +160,16 @@ pub(super) fn unclaim(address: usize, bytes: usize) {
     }
 }
 
+/// Takes a range of whole granules into management that becomes tracked before anything else
+/// happens to it: it is charged by what it holds.
+pub(super) fn claim_tracked(address: usize, bytes: usize) -> bool {
+    let claimed = claim(address, bytes, Place::First);
+    if claimed {
+        track(address, bytes);
+    }
+    claimed
+}
+
 /// Ends the management of a range with its contents, which only works while none of it is tracked;
 /// whether that is so.
 pub(super) fn take_back(address: usize, bytes: usize) -> bool {
@@ -289,13 +299,17 @@ impl Untracked {
         self.remove(area);
         let granules = untracked_of(area);
         let number = number as usize - 1;
-        // Twice: a leaf made in between by the fault handler either knows of the granules or is
-        // found here. SeqCst pairs with `Area::leaf_of_tracked`.
-        begin_entries(number, area, granules);
-        area.tracked.fetch_or(granules, Ordering::SeqCst);
-        begin_entries(number, area, granules);
+        begin_tracking_of(number, area, granules);
         Some((number, granules))
     }
+}
+
+fn begin_tracking_of(number: usize, area: &Area, granules: u32) {
+    // Twice: a leaf made in between by the fault handler either knows of the granules or is found
+    // here. SeqCst pairs with `Area::leaf_of_tracked`.
+    begin_entries(number, area, granules);
+    area.tracked.fetch_or(granules, Ordering::SeqCst);
+    begin_entries(number, area, granules);
 }
 
 fn begin_entries(number: usize, area: &Area, granules: u32) {
@@ -337,14 +351,7 @@ impl Tracking {
     /// Ends it: pages that are in memory, as `pagemap` says, are resident and go to `admit`.
     pub(super) fn end(&self, pagemap: Option<Pagemap>, mut admit: impl FnMut(PageNumber)) {
         for (start, bytes) in self.runs() {
-            Pagemap::for_each_resident_run(pagemap, start, bytes, &mut |start, bytes| {
-                for address in (start..start + bytes).step_by(PAGE_BYTES) {
-                    let page = PageNumber::of(address);
-                    if note_resident(page, Entry::new(State::Resident, 0)) {
-                        admit(page);
-                    }
-                }
-            });
+            note_present(start, bytes, pagemap, &mut admit);
         }
         budget::count_untracked(-self.count());
     }
@@ -359,6 +366,40 @@ impl Tracking {
             }
         }
         budget::count_untracked(-self.count());
+    }
+}
+
+/// Looks which pages of a tracked range are in memory; those that were not known to be go to
+/// `admit`.
+pub(super) fn note_present(
+    start: usize,
+    bytes: usize,
+    pagemap: Option<Pagemap>,
+    mut admit: impl FnMut(PageNumber),
+) {
+    Pagemap::for_each_resident_run(pagemap, start, bytes, &mut |start, bytes| {
+        for address in (start..start + bytes).step_by(PAGE_BYTES) {
+            let page = PageNumber::of(address);
+            if note_resident(page, Entry::new(State::Resident, 0)) {
+                admit(page);
+            }
+        }
+    });
+}
+
+/// Tracks a managed range at once, whatever its place in the list.
+pub(super) fn track(address: usize, bytes: usize) {
+    let mut untracked = UNTRACKED.lock();
+    for (number, granules) in parts(address, bytes) {
+        let Some(area) = page_table::area(number) else {
+            continue;
+        };
+        let granules = granules & untracked_of(area);
+        begin_tracking_of(number, area, granules);
+        budget::count_untracked(-(granules.count_ones() as isize));
+        if untracked_of(area) == 0 && untracked.contains(number as u32 + 1, area) {
+            untracked.remove(area);
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod evictor;
 mod fault_handler;
 mod managed;
 mod page_table;
+mod relocation;
 mod resident;
 mod staging;
 mod statistics;
@@ -125,6 +126,27 @@ pub(crate) fn take_back(address: usize, bytes: usize) -> bool {
     managed::take_back(address, bytes)
 }
 
+/// Moves the contents of a managed range to one that was mapped just now and is at least as long,
+/// and takes that into management: `false` where that cannot be, and the old range is as it was.
+/// Afterwards the old range holds nothing, and is unclaimed.
+pub(crate) fn relocate(from: usize, from_bytes: usize, to: usize, to_bytes: usize) -> bool {
+    if !is_active() {
+        return false;
+    }
+    let _blocked = SignalsBlocked::new();
+    if !threads::are_running() || !managed::claim_tracked(to, to_bytes) {
+        return false;
+    }
+    let moved = relocation::ask(from, to, from_bytes, to_bytes);
+    let (gone, gone_bytes) = if moved {
+        (from, from_bytes)
+    } else {
+        (to, to_bytes)
+    };
+    managed::unclaim(gone, gone_bytes);
+    moved
+}
+
 /// Whether idle memory should go back now.
 pub(crate) fn is_short() -> bool {
     is_active() && budget::used_bytes() > budget::in_sight_bytes()
@@ -189,6 +211,7 @@ fn recover() {
     // SAFETY: the child has one thread, and it does not hold the lock in earnest.
     unsafe { evictor::EVICTION.raw() }.reset();
     store::after_fork();
+    relocation::reset();
     resident::forget_all();
     take_stock();
     if threads::restart().is_err() {

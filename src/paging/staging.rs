@@ -81,11 +81,6 @@ impl Ring {
         self.head += 1;
     }
 
-    /// The next empty frames stay out of use: what failed may have left something in them.
-    pub(super) fn skip(&mut self) {
-        self.push(PageNumber(0));
-    }
-
     /// The oldest filled frame and its page; 0 is no page.
     pub(super) fn oldest(&self) -> Option<(usize, PageNumber)> {
         if self.filled() == 0 {
@@ -98,6 +93,13 @@ impl Ring {
     /// The oldest frame is done with.
     pub(super) fn pop(&mut self) {
         self.tail += 1;
+    }
+}
+
+/// The contents of a filled frame are another page's from now on. For the evictor.
+pub(super) fn rename(frame: usize, page: PageNumber) {
+    if let Some(place) = page_of(frame) {
+        place.store(page.0, Ordering::Relaxed);
     }
 }
 
