@@ -3,6 +3,8 @@
 //! All addresses and lengths here are multiples of the page size. A failing call leaves
 //! everything as it was and answers `None` or `false`; errno is the kernel's then.
 
+use super::errno::Errno;
+use super::file::File;
 use super::process::{page_bytes, set_errno};
 use core::ffi::c_void;
 use core::num::NonZeroUsize;
@@ -208,6 +210,35 @@ pub(crate) fn discard_without_errno(address: usize, bytes: usize) -> bool {
     let arguments = [address, bytes, libc::MADV_DONTNEED as usize, 0, 0, 0];
     // SAFETY: callers own the range, and nothing in it is live.
     unsafe { super::cpu::raw_system_call(libc::SYS_madvise, arguments) == 0 }
+}
+
+/// As [`map_sparse`], by a raw system call.
+pub(crate) fn map_sparse_without_errno(bytes: usize) -> Result<usize, Errno> {
+    map_raw(
+        bytes,
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        usize::MAX,
+    )
+}
+
+/// Maps the first `bytes` of a file to be read, where others may go on to write: also what is
+/// behind its end now. By a raw system call. Processes that fork share it.
+pub(crate) fn map_view(file: File, bytes: usize) -> Result<usize, Errno> {
+    map_raw(bytes, libc::PROT_READ, libc::MAP_SHARED, file.to_word())
+}
+
+fn map_raw(bytes: usize, protection: i32, flags: i32, file: usize) -> Result<usize, Errno> {
+    let flags = (flags | libc::MAP_NORESERVE) as usize;
+    let arguments = [0, bytes, protection as usize, flags, file, 0];
+    // SAFETY: a new mapping touches nothing that exists.
+    Errno::of(unsafe { super::cpu::raw_system_call(libc::SYS_mmap, arguments) })
+}
+
+/// As [`unmap`], by a raw system call.
+pub(crate) fn unmap_without_errno(address: usize, bytes: usize) -> bool {
+    // SAFETY: callers own the range and hold no reference into it.
+    unsafe { super::cpu::raw_system_call(libc::SYS_munmap, [address, bytes, 0, 0, 0, 0]) == 0 }
 }
 
 /// Asks for huge pages in the range, where the kernel has them and lets programs ask; no harm

@@ -3,7 +3,7 @@
 pub(crate) mod cpu;
 pub(crate) mod errno;
 pub(crate) mod fault_signals;
-#[cfg_attr(not(test), expect(dead_code, reason = "the spill file comes next"))]
+
 pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod guard_pages;

@@ -67,6 +67,7 @@ pub(crate) fn used_bytes() -> usize {
     (resident_pages() + staged_pages()) * PAGE_BYTES
         + untracked_granules() * GRANULE_BYTES
         + store::memory().footprint_bytes()
+        + store::spill().footprint_bytes()
         + page_table::leaf_bytes()
 }
 

@@ -8,7 +8,7 @@ use super::relocation;
 use super::resident::{self, Admission, Victim};
 use super::staging::{self, Ring};
 use super::statistics::{Count, count};
-use super::store::{self, codec};
+use super::store::{self, Handle, codec};
 use crate::config::{self, StoreKind};
 use crate::os::futex::Mutex;
 use crate::os::helper_thread::{Patience, futex_wait, futex_wake_all};
@@ -22,6 +22,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub(super) const BATCH: usize = 64;
 /// Areas that are tracked at a time while the resident set has little to offer.
 const AREAS_AT_A_TIME: usize = 8;
+/// After the spill file took no more it is not tried for this many pages.
+const SPILL_REST: usize = 4096;
 /// Most tries of a move that the kernel asks to repeat.
 const TRIES: usize = 16;
 
@@ -53,6 +55,34 @@ pub(super) struct Evictor {
     scratch: codec::Scratch,
     compressed: [u8; PAGE_BYTES],
     victims: [Victim; BATCH],
+    spill: Spill,
+}
+
+/// The way to the spill file; closed for a while after a write has failed.
+struct Spill {
+    /// Pages that shall not be offered to it.
+    rest: usize,
+    /// Whether a failure was reported.
+    has_failed: bool,
+}
+
+impl Spill {
+    fn write(&mut self, bytes: &[u8]) -> Option<Handle> {
+        if self.rest > 0 {
+            self.rest -= 1;
+            return None;
+        }
+        match store::spill().write(bytes) {
+            Ok(handle) => Some(handle),
+            Err(error) => {
+                self.rest = SPILL_REST;
+                if !core::mem::replace(&mut self.has_failed, true) {
+                    report::spill_failed(error.0);
+                }
+                None
+            }
+        }
+    }
 }
 
 impl Evictor {
@@ -66,6 +96,10 @@ impl Evictor {
                 page: PageNumber(0),
                 departure: 0,
             }; BATCH],
+            spill: Spill {
+                rest: 0,
+                has_failed: false,
+            },
         }
     }
 
@@ -335,12 +369,9 @@ impl Evictor {
             return Some(Entry::new(State::Compressed, handle));
         }
         if kind != StoreKind::Memory {
-            match store::spill().write(bytes) {
-                Ok(handle) => {
-                    count(Count::Spilled, 1);
-                    return Some(Entry::new(State::Spilled, handle));
-                }
-                Err(error) => report::spill_failed(error.0),
+            if let Some(handle) = self.spill.write(bytes) {
+                count(Count::Spilled, 1);
+                return Some(Entry::new(State::Spilled, handle));
             }
             if let Some(handle) = memory.insert(bytes) {
                 count(Count::Compressed, 1);

@@ -187,6 +187,8 @@ pub(crate) fn before_fork() {
 /// Lets the evictor go on.
 pub(crate) fn after_fork_in_parent() {
     if is_active() && store::release_removals() {
+        store::after_fork_in_parent();
+        store::after_fork_in_parent();
         // SAFETY: locked by `before_fork` of this thread.
         unsafe { evictor::EVICTION.force_unlock(Default::default()) };
     }
@@ -210,7 +212,7 @@ fn recover() {
     }
     // SAFETY: the child has one thread, and it does not hold the lock in earnest.
     unsafe { evictor::EVICTION.raw() }.reset();
-    store::after_fork();
+    store::after_fork_in_child();
     relocation::reset();
     resident::forget_all();
     take_stock();

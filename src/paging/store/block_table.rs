@@ -1,7 +1,9 @@
-//! The blocks of [`super::compressed_memory`] and what is known of each.
+//! What is known of each block of [`super::slots`], and the lists of blocks.
 
 use super::slot_size::{BLOCK_BYTES, MOST_SLOTS, slots};
+use crate::os::errno::Errno;
 use crate::os::mapping;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub(super) const PAGE_BYTES: usize = 4096;
@@ -20,11 +22,19 @@ pub(super) struct Block {
     pub(super) class: AtomicU8,
     /// Pages from the block's start that may be resident.
     pub(super) touched_pages: AtomicU8,
-    /// 1 while nothing more may be put in, since the block is to be emptied.
-    pub(super) draining: AtomicU8,
+    /// [`SERVING`], [`DRAINING`] or [`FROZEN`].
+    pub(super) state: AtomicU8,
 }
 
-/// Blocks in one range of address space, which begins with their records.
+/// States of a block: slots are taken and given back.
+pub(super) const SERVING: u8 = 0;
+/// Nothing more is put in, since the block is to be emptied.
+pub(super) const DRAINING: u8 = 1;
+/// Nothing more is put in, ever.
+pub(super) const FROZEN: u8 = 2;
+
+/// The records of blocks, and mostly the blocks themselves: in one range of address space, which
+/// begins with the records.
 pub(super) struct BlockTable {
     /// Where the range starts; 0 until it is reserved.
     start: AtomicUsize,
@@ -41,25 +51,35 @@ impl BlockTable {
         }
     }
 
-    /// Reserves address space for `count` blocks, so far as their numbers are below `limit`; the
-    /// number of the first. Once, by one thread.
-    pub(super) fn reserve(&self, count: usize, limit: usize) -> Option<u32> {
-        let count = count.min(limit - limit / 256);
+    /// Reserves address space for `count` blocks: their numbers. Once, by one thread.
+    pub(super) fn reserve_with_memory(&self, count: usize) -> Option<Range<u32>> {
         let records = (count * size_of::<Block>()).div_ceil(BLOCK_BYTES) + 1;
         let blocks = records + count;
         let start = mapping::map_sparse(blocks * BLOCK_BYTES)?;
         // A huge page would make memory resident that nobody counts.
         mapping::advise_small(start, blocks * BLOCK_BYTES);
         mapping::name(start, blocks * BLOCK_BYTES, c"glebe store");
+        self.begin(start, blocks);
+        Some(records as u32..blocks as u32)
+    }
+
+    /// Reserves address space for the records of `count` blocks, 0 among them, which lie elsewhere.
+    /// Once, by one thread, which may be one that libc does not know.
+    pub(super) fn reserve_elsewhere(&self, count: usize) -> Result<(), Errno> {
+        let bytes = (count * size_of::<Block>()).next_multiple_of(BLOCK_BYTES);
+        self.begin(mapping::map_sparse_without_errno(bytes)?, count);
+        Ok(())
+    }
+
+    fn begin(&self, start: usize, blocks: usize) {
         self.blocks.store(blocks, Ordering::Relaxed);
         // Release pairs with the Acquire of `blocks`.
         self.start.store(start, Ordering::Release);
-        Some(records as u32)
     }
 
     /// The records; none before they are reserved.
     pub(super) fn blocks(&self) -> &[Block] {
-        // Acquire pairs with the Release of `reserve`: the count of blocks is that of the region.
+        // Acquire pairs with the Release of `begin`: the count of blocks is that of the region.
         let start = self.start.load(Ordering::Acquire);
         if start == 0 {
             return &[];
@@ -80,9 +100,9 @@ impl BlockTable {
         self.blocks().get(number as usize)
     }
 
-    /// Where a block starts.
-    pub(super) fn address(&self, number: u32) -> usize {
-        self.start.load(Ordering::Relaxed) + number as usize * BLOCK_BYTES
+    /// Where the range starts; 0 until it is reserved.
+    pub(super) fn start(&self) -> usize {
+        self.start.load(Ordering::Relaxed)
     }
 
     /// Puts a block, which is in no list, first in one.
@@ -129,6 +149,7 @@ impl Block {
             word.store(free, Ordering::Relaxed);
         }
         self.class.store(class as u8, Ordering::Relaxed);
+        self.state.store(SERVING, Ordering::Relaxed);
         self.used.store(0, Ordering::Relaxed);
     }
 

@@ -6,7 +6,7 @@
 //! | store | where | what it costs |
 //! |---|---|---|
 //! | [`compressed_memory`] | memory of ours | its footprint, which counts against the budget |
-//! | `spill_file` | slots in a file without a name | system calls, and room on a disk |
+//! | [`spill_file`] | slots in files without a name | system calls, and room on a disk |
 //!
 //! Stores know nothing of pages. Who holds a handle, the busy page table entry of one page, is
 //! the only one to read or remove what it stands for; stores lock but their own tables.
@@ -18,10 +18,12 @@ pub(crate) mod codec;
 pub(crate) mod compressed_memory;
 mod removals;
 mod slot_size;
+mod slots;
+pub(crate) mod spill_file;
+mod spill_io;
 
-use crate::os::errno::Errno;
 use compressed_memory::CompressedMemory;
-use core::ffi::CStr;
+use spill_file::SpillFile;
 
 pub(super) use removals::{hold_removals, release_removals, remove};
 
@@ -35,7 +37,7 @@ pub(crate) const HANDLE_BITS: u32 = 40;
 pub(crate) const MOST_BYTES: usize = 4096;
 
 static MEMORY: CompressedMemory = CompressedMemory::new();
-static SPILL: SpillFile = SpillFile;
+static SPILL: SpillFile = SpillFile::new();
 
 /// The store in memory.
 pub(crate) fn memory() -> &'static CompressedMemory {
@@ -47,23 +49,14 @@ pub(crate) fn spill() -> &'static SpillFile {
     &SPILL
 }
 
-pub(crate) struct SpillFile;
-impl SpillFile {
-    pub(super) fn open(&self, _path: &CStr) -> Result<(), Errno> {
-        Err(Errno(38))
-    }
-    pub(super) fn write(&self, _bytes: &[u8]) -> Result<u64, Errno> {
-        Err(Errno(38))
-    }
-    pub(super) fn read(&self, _h: u64, _into: &mut [u8]) -> Result<usize, Errno> {
-        Err(Errno(38))
-    }
-    pub(super) fn remove(&self, _h: u64) {}
+/// In the parent, after a fork during which nobody inserted, before anybody does.
+pub(crate) fn after_fork_in_parent() {
+    SPILL.after_fork_in_parent();
 }
 
-/// In the child of a fork that was made while nobody was inserting: frees the locks, whose holders
-/// are no more.
-pub(crate) fn after_fork() {
+/// In the child of such a fork, before anything else: frees the locks, whose holders are no more.
+pub(crate) fn after_fork_in_child() {
     MEMORY.reset_lock();
+    SPILL.after_fork_in_child();
     removals::after_fork();
 }
