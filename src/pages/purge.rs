@@ -113,9 +113,11 @@ pub(crate) fn idle_bytes() -> usize {
 pub(crate) fn limit_bytes() -> usize {
     let used = page_heap::used_bytes() + LARGE_USED_BYTES.load(Ordering::Relaxed);
     let allowance = ALLOWANCE_BYTES.load(Ordering::Relaxed);
-    if paging::is_short() {
-        // Moved out it would cost more than it is worth.
-        return DECAY_FLOOR_BYTES;
+    if let Some(budget_bytes) = paging::scarce_bytes() {
+        // Moved out, idle memory would cost more than it is worth.
+        return config::dirty_bytes()
+            .min(budget_bytes / 16)
+            .max(DECAY_FLOOR_BYTES);
     }
     config::dirty_bytes()
         .saturating_add(used / 8)

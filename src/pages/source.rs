@@ -76,7 +76,9 @@ pub(crate) fn grow<T>(
         config::source()
     };
     let heap_bytes = break_bytes() + mmap_bytes();
-    let ahead = filling == Filling::All && heap_bytes >= AHEAD_FROM_BYTES;
+    let ahead = filling == Filling::All
+        && heap_bytes >= AHEAD_FROM_BYTES
+        && paging::scarce_bytes().is_none();
     let grown = (source != Source::Mmap && grow_break(&mut program_break, count, ahead))
         || (source != Source::Break && grow_by_mmap(count, ahead));
     PEAK_BYTES.fetch_max(break_bytes() + mmap_bytes(), Ordering::Relaxed);

@@ -147,9 +147,10 @@ pub(crate) fn relocate(from: usize, from_bytes: usize, to: usize, to_bytes: usiz
     moved
 }
 
-/// Whether idle memory should go back now.
-pub(crate) fn is_short() -> bool {
-    is_active() && budget::used_bytes() > budget::in_sight_bytes()
+/// The budget in bytes if it is in sight, so that memory is scarce.
+pub(crate) fn scarce_bytes() -> Option<usize> {
+    let in_sight = is_active() && budget::used_bytes() > budget::in_sight_bytes();
+    in_sight.then(budget::asked_bytes)
 }
 
 /// What there is to say of the budget and of faults, by name; nothing where there is no budget.
