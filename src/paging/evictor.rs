@@ -5,7 +5,7 @@ use super::budget;
 use super::managed;
 use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
 use super::relocation;
-use super::resident::{self, Admission, Victim};
+use super::resident::{self, Admission, Stamp, Victim};
 use super::staging::{self, Ring};
 use super::statistics::{Count, count};
 use super::store::{self, Handle, codec};
@@ -92,10 +92,7 @@ impl Evictor {
             pagemap,
             scratch: codec::Scratch::new(),
             compressed: [0; PAGE_BYTES],
-            victims: [Victim {
-                page: PageNumber(0),
-                departure: 0,
-            }; BATCH],
+            victims: [Victim::NONE; BATCH],
             spill: Spill {
                 rest: 0,
                 has_failed: false,
@@ -184,7 +181,9 @@ impl Evictor {
                 return true;
             }
         }
-        tracking.end(self.pagemap, |page| resident::admit(page, Admission::Found));
+        tracking.end(self.pagemap, |page| {
+            resident::admit(page, Admission::FirstTouch)
+        });
         count(Count::AreasTracked, 1);
         true
     }
@@ -193,17 +192,17 @@ impl Evictor {
     /// over.
     fn move_out(&mut self, ring: &mut Ring, victims: &[Victim]) {
         let mut rest = victims;
-        while let Some(&Victim { page: first, .. }) = rest.first() {
+        while let Some(first) = rest.first().map(|victim| PageNumber(victim.page)) {
             let (frame, room) = ring.empty_run(rest.len());
             if room == 0 {
                 // Cannot be: the ring was drained. Back to the queue, for another round.
-                resident::admit(first, Admission::Found);
+                resident::admit(first, Admission::FirstTouch);
                 rest = &rest[1..];
                 continue;
             }
             let mut held: [Option<Locked<'static>>; BATCH] = [const { None }; BATCH];
             let mut run = 0;
-            while run < room && rest.get(run).is_some_and(|it| it.page == first.plus(run)) {
+            while run < room && rest.get(run).is_some_and(|it| it.page == first.plus(run).0) {
                 match lock_resident(first.plus(run)) {
                     Some(locked) => held[run] = Some(locked),
                     None => break,
@@ -229,7 +228,7 @@ impl Evictor {
     ) {
         let (mut done, mut tries) = (0, 0);
         while done < held.len() {
-            let page = victims[done].page;
+            let page = PageNumber(victims[done].page);
             let to = staging::frame_address(frame);
             let bytes = (held.len() - done) * PAGE_BYTES;
             let Filled { bytes, error } =
@@ -239,10 +238,10 @@ impl Evictor {
             budget::count_staged(moved as isize);
             budget::count_resident(-(moved as isize));
             for locked in &mut held[done..done + moved] {
-                let Victim { page, departure } = victims[done];
-                ring.push(page);
+                let Stamp(age) = victims[done].stamp();
+                ring.push(PageNumber(victims[done].page));
                 if let Some(locked) = locked.take() {
-                    locked.finish(Entry::new(State::Staged, frame as u64).with_age(departure));
+                    locked.finish(Entry::new(State::Staged, frame as u64).with_age(age));
                 }
                 frame += 1;
                 done += 1;

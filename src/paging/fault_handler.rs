@@ -3,7 +3,7 @@
 use super::budget;
 use super::evictor;
 use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
-use super::resident::{self, Admission, Departure};
+use super::resident::{self, Admission, Stamp};
 use super::staging;
 use super::statistics::{Count, count};
 use super::store::{self, codec};
@@ -103,7 +103,7 @@ impl FaultHandler {
                     locked,
                     page,
                     done,
-                    Admission::StagedHit(Departure(before.age())),
+                    Admission::StagedHit(Stamp(before.age())),
                 );
             }
             State::Compressed | State::Same | State::Spilled => {
@@ -120,12 +120,7 @@ impl FaultHandler {
                 }
                 let from = self.buffers[0].0.as_ptr() as usize;
                 let done = self.copy(page, from, 1) == 1;
-                self.finish(
-                    locked,
-                    page,
-                    done,
-                    Admission::Refault(Departure(before.age())),
-                );
+                self.finish(locked, page, done, Admission::Refault(Stamp(before.age())));
             }
         }
         self.follow_streams(page);
@@ -193,12 +188,12 @@ impl FaultHandler {
 
     /// Brings in what a stream of touches will want next.
     fn follow_streams(&mut self, page: PageNumber) {
-        let ahead = self.streams.observe(page);
+        let ahead = self.streams.observe(page.0);
         if ahead.pages == 0 || budget::is_exhausted() {
             return;
         }
         let mut held: [Option<Locked<'static>>; AHEAD] = [const { None }; AHEAD];
-        let mut next = ahead.first;
+        let mut next = PageNumber(ahead.first);
         let mut rest = ahead.pages.min(AHEAD);
         while rest > 0 {
             let mut run = 0;
@@ -220,12 +215,13 @@ impl FaultHandler {
                 count(Count::Prefetched, done);
                 for (index, locked) in held.iter_mut().enumerate().take(run) {
                     if let Some(locked) = locked.take() {
-                        self.finish(
-                            locked,
-                            next.plus(index),
-                            index < done,
-                            Admission::Prefetched,
-                        );
+                        {
+                            let how = match locked.entry().state() {
+                                State::Zero => Admission::FirstTouch,
+                                _ => Admission::Refault(Stamp(locked.entry().age())),
+                            };
+                            self.finish(locked, next.plus(index), index < done, how)
+                        };
                     }
                 }
             }

@@ -23,6 +23,7 @@ mod managed;
 mod page_table;
 mod relocation;
 mod resident;
+mod resident_set;
 mod staging;
 mod statistics;
 mod store;
@@ -273,7 +274,7 @@ fn take_stock() {
                 slot.reset(entry);
                 if present && entry.state() == State::Resident {
                     resident += 1;
-                    resident::admit(page, resident::Admission::Found);
+                    resident::admit(page, resident::Admission::FirstTouch);
                 }
             }
         };

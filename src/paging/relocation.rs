@@ -75,7 +75,7 @@ pub(super) fn serve(userfault: UserfaultFd, pagemap: Option<Pagemap>, eviction: 
         outcome = FAILED;
     }
     managed::note_present(to, bytes, pagemap, |page| {
-        resident::admit(page, Admission::Found)
+        resident::admit(page, Admission::FirstTouch)
     });
     STATE.store(outcome, Ordering::Release);
     futex_wake_all(&STATE);

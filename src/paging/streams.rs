@@ -2,20 +2,18 @@
 //! time. What a stream will touch next is brought in ahead of it; faults that follow no stream
 //! bring nothing in, since on random access that costs many times what it saves.
 
-use super::page_table::PageNumber;
-
 /// Streams that are followed at a time.
 const STREAMS: usize = 16;
 /// Pages brought in at the first sign of a stream.
 const FIRST_WINDOW: u64 = 4;
 /// The most pages brought in ahead of one.
-pub(super) const MOST_AHEAD: usize = 64;
+pub(crate) const MOST_AHEAD: usize = 64;
 
 /// Pages to bring in: `pages` of them from `first` upwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Ahead {
-    pub(super) first: PageNumber,
-    pub(super) pages: usize,
+pub(crate) struct Ahead {
+    pub(crate) first: u64,
+    pub(crate) pages: usize,
 }
 
 /// A stream, or a single fault that may become one.
@@ -45,13 +43,13 @@ impl Stream {
 }
 
 /// All streams.
-pub(super) struct Streams {
+pub(crate) struct Streams {
     streams: [Stream; STREAMS],
     faults: u64,
 }
 
 impl Streams {
-    pub(super) const fn new() -> Streams {
+    pub(crate) const fn new() -> Streams {
         Streams {
             streams: [Stream {
                 last: u64::MAX / 2,
@@ -64,10 +62,10 @@ impl Streams {
     }
 
     /// Notes a fault; what to bring in because of it.
-    pub(super) fn observe(&mut self, page: PageNumber) -> Ahead {
+    pub(crate) fn observe(&mut self, page: u64) -> Ahead {
         self.faults += 1;
         let (page, nothing) = (
-            page.0,
+            page,
             Ahead {
                 first: page,
                 pages: 0,
@@ -104,12 +102,12 @@ impl Streams {
         if down {
             let first = page.saturating_sub(window);
             Ahead {
-                first: PageNumber(first),
+                first,
                 pages: (page - first) as usize,
             }
         } else {
             Ahead {
-                first: PageNumber(page + 1),
+                first: page + 1,
                 pages: window as usize,
             }
         }
@@ -130,8 +128,8 @@ mod tests {
         for page in pages {
             if present.insert(page) {
                 faults += 1;
-                let ahead = streams.observe(PageNumber(page));
-                let brought = (0..ahead.pages as u64).map(|at| ahead.first.0 + at);
+                let ahead = streams.observe(page);
+                let brought = (0..ahead.pages as u64).map(|at| ahead.first + at);
                 ahead_pages += brought.filter(|&page| present.insert(page)).count();
             }
         }
