@@ -34,6 +34,8 @@ mod observe;
 mod os;
 #[path = "../src/pages/mod.rs"]
 mod pages;
+#[path = "../src/paging/mod.rs"]
+mod paging;
 #[path = "../src/report.rs"]
 mod report;
 #[path = "../src/small/mod.rs"]
