@@ -2,6 +2,7 @@
 //! into staging, and from there to the stores, while more is in use than the budget likes.
 
 use super::budget;
+use super::compaction;
 use super::managed;
 use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
 use super::relocation;
@@ -56,6 +57,8 @@ pub(super) struct Evictor {
     compressed: [u8; PAGE_BYTES],
     victims: [Victim; BATCH],
     spill: Spill,
+    /// What the last compaction left in compressed memory that holds nothing, in bytes.
+    waste_left: usize,
 }
 
 /// The way to the spill file; closed for a while after a write has failed.
@@ -97,6 +100,7 @@ impl Evictor {
                 rest: 0,
                 has_failed: false,
             },
+            waste_left: 0,
         }
     }
 
@@ -117,6 +121,7 @@ impl Evictor {
     fn make_room(&mut self) {
         let mut rounds_in_vain = 0;
         budget::note_peak();
+        self.compact_if_it_pays();
         while budget::used_bytes() > budget::low_bytes() {
             let before = budget::used_bytes();
             let did_something = {
@@ -140,6 +145,21 @@ impl Evictor {
                 budget::announce_room();
                 return;
             }
+        }
+    }
+
+    /// Moves what is stored, where what holds nothing in compressed memory has become much, and
+    /// more than the last time, or the spill file runs out of segments.
+    fn compact_if_it_pays(&mut self) {
+        let memory = store::memory();
+        let waste = memory.waste_bytes();
+        self.waste_left = self.waste_left.min(waste);
+        if memory.is_sparse() && waste / 2 > self.waste_left {
+            compaction::compact_memory();
+            self.waste_left = memory.waste_bytes();
+        }
+        if store::spill().is_crowded() {
+            compaction::empty_frozen_segments(&mut self.compressed);
         }
     }
 

@@ -17,6 +17,7 @@
 //! allocator, and the threads never touch managed memory but through userfaultfd.
 
 mod budget;
+mod compaction;
 mod evictor;
 mod fault_handler;
 mod managed;
@@ -164,6 +165,7 @@ pub(crate) fn figures() -> impl Iterator<Item = (&'static str, usize)> {
         ("staged_pages", budget::staged_pages()),
         ("untracked_granules", budget::untracked_granules()),
         ("store_bytes", store::memory().footprint_bytes()),
+        ("spill_bytes", store::spill().used_bytes()),
     ];
     sums.into_iter()
         .chain(statistics::counts())
@@ -189,7 +191,6 @@ pub(crate) fn before_fork() {
 /// Lets the evictor go on.
 pub(crate) fn after_fork_in_parent() {
     if is_active() && store::release_removals() {
-        store::after_fork_in_parent();
         store::after_fork_in_parent();
         // SAFETY: locked by `before_fork` of this thread.
         unsafe { evictor::EVICTION.force_unlock(Default::default()) };

@@ -80,10 +80,16 @@ impl CompressedMemory {
         }
     }
 
-    /// Whether much of the footprint holds nothing, so that it pays to compact.
+    /// Bytes of the footprint that hold no string.
+    pub(crate) fn waste_bytes(&self) -> usize {
+        let (_, stored_bytes) = self.stored();
+        self.footprint_bytes().saturating_sub(stored_bytes)
+    }
+
+    /// Whether these are so many that it pays to compact.
     pub(crate) fn is_sparse(&self) -> bool {
         let (_, stored_bytes) = self.stored();
-        self.footprint_bytes() > stored_bytes + stored_bytes / 4 + SPARSE_BYTES
+        self.waste_bytes() > stored_bytes / 4 + SPARSE_BYTES
     }
 
     /// Begins to compact: until [`Self::end_compaction`] nothing is put into blocks of which more
