@@ -294,7 +294,8 @@ impl Evictor {
                 }
                 _ => {
                     count(Count::Unmovable, 1);
-                    let entry = locked.entry().as_unmovable();
+                    let Stamp(age) = resident::in_vain();
+                    let entry = locked.entry().as_unmovable().with_age(age);
                     locked.finish(entry);
                     resident::admit(page, Admission::Unmovable);
                 }
@@ -370,6 +371,9 @@ impl Evictor {
             });
         }
         let length = codec::compress(contents, &mut self.compressed, &mut self.scratch);
+        if length.is_none() {
+            count(Count::Incompressible, 1);
+        }
         let bytes = match length {
             Some(length) => &self.compressed[..length],
             None => &contents[..],
@@ -417,7 +421,8 @@ impl Evictor {
         }
         count(Count::Kept, 1);
         budget::count_resident(1);
-        locked.finish(Entry::new(State::Resident, 0).as_unmovable());
+        let Stamp(age) = resident::in_vain();
+        locked.finish(Entry::new(State::Resident, 0).as_unmovable().with_age(age));
         resident::admit(page, Admission::Unmovable);
     }
 }

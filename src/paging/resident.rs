@@ -6,16 +6,12 @@ use super::page_table::{self, PAGE_BYTES, PageNumber, State};
 use super::resident_set::{self, Entries, ResidentSet};
 use crate::metadata;
 use crate::os::futex::Mutex;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) use super::resident_set::{Admission, Stamp, Victim};
 
 static RESIDENT_SET: Mutex<ResidentSet<'static>> = Mutex::new(ResidentSet::new());
 static PREPARED: AtomicBool = AtomicBool::new(false);
-
-/// A page that could not leave is tried again when this many of its kind came by.
-const REST: usize = 16;
-static RESTED: AtomicUsize = AtomicUsize::new(0);
 
 struct PageTable;
 
@@ -35,10 +31,13 @@ impl Entries for PageTable {
             .is_some_and(|slot| slot.load().state() == State::Resident)
     }
 
-    /// What could not leave when it was tried last goes round for a while.
-    fn take_touched(&self, page: u64) -> bool {
-        page_table::slot(PageNumber(page)).is_some_and(|slot| slot.load().is_unmovable())
-            && RESTED.fetch_add(1, Ordering::Relaxed) % REST != 0
+    fn was_in_vain(&self, page: u64) -> Option<Stamp> {
+        let entry = page_table::slot(PageNumber(page))?.load();
+        entry.is_unmovable().then_some(Stamp(entry.age()))
+    }
+
+    fn take_touched(&self, _page: u64) -> bool {
+        false
     }
 }
 
@@ -71,6 +70,11 @@ pub(super) fn admit(page: PageNumber, how: Admission) {
 /// Chooses pages that shall leave; how many of `out` it filled.
 pub(super) fn victims(out: &mut [Victim]) -> usize {
     RESIDENT_SET.lock().victims(out, &PageTable)
+}
+
+/// What the entry of a page shall keep that could not leave now.
+pub(super) fn in_vain() -> Stamp {
+    RESIDENT_SET.lock().in_vain()
 }
 
 /// In a child after fork: nothing is queued.

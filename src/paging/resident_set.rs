@@ -114,6 +114,12 @@ pub(crate) trait Entries {
     /// Whether a page is in memory, where the program sees it.
     fn is_resident(&self, page: u64) -> bool;
 
+    /// When a page was tried last and could not leave.
+    fn was_in_vain(&self, page: u64) -> Option<Stamp> {
+        let _ = page;
+        None
+    }
+
     /// Takes what the kernel knows: whether a page was touched (or written) since this was asked
     /// last, or it came. `false` where the kernel does not tell.
     fn take_touched(&self, page: u64) -> bool;
@@ -153,13 +159,18 @@ impl Fifo<'_> {
         }
     }
 
-    fn pop(&mut self) -> Option<u64> {
+    fn oldest(&self) -> Option<u64> {
         if self.length() == 0 {
             return None;
         }
         let place = self.places.get(self.tail % self.places.len())?;
-        self.tail += 1;
         Some(place.load(Ordering::Relaxed))
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        let oldest = self.oldest()?;
+        self.tail += 1;
+        Some(oldest)
     }
 }
 
@@ -174,6 +185,8 @@ struct Returns {
 pub(crate) struct ResidentSet<'a> {
     fresh: Fifo<'a>,
     proven: Fifo<'a>,
+    /// Pages that could not leave, in the order in which they were tried.
+    resting: Fifo<'a>,
     returns: [Returns; 2],
     /// Pages that were ever chosen.
     evictions: u64,
@@ -196,6 +209,7 @@ impl<'a> ResidentSet<'a> {
         ResidentSet {
             fresh: NOTHING,
             proven: NOTHING,
+            resting: NOTHING,
             returns: [Returns { left: 0, back: 0 }; 2],
             evictions: 0,
             random: 0x9e37_79b9_7f4a_7c15,
@@ -205,23 +219,23 @@ impl<'a> ResidentSet<'a> {
     /// Gives it the words to work in: four times as many as there may be pages in memory. What was
     /// queued is forgotten.
     pub(crate) fn give_table(&mut self, table: &'a [AtomicU64]) {
-        let (fresh, proven) = table.split_at(table.len() / 2);
-        self.fresh = Fifo {
-            places: fresh,
+        let (fresh, rest) = table.split_at(table.len() / 2);
+        let (proven, resting) = rest.split_at(table.len() / 4);
+        let fifo = |places| Fifo {
+            places,
             head: 0,
             tail: 0,
         };
-        self.proven = Fifo {
-            places: proven,
-            head: 0,
-            tail: 0,
-        };
+        self.fresh = fifo(fresh);
+        self.proven = fifo(proven);
+        self.resting = fifo(resting);
     }
 
     /// Forgets what is queued, as the queued bits must be: in a child after fork.
     pub(crate) fn forget_all(&mut self) {
         self.fresh.tail = self.fresh.head;
         self.proven.tail = self.proven.head;
+        self.resting.tail = self.resting.head;
     }
 
     /// Pages that are queued, those among them which have left memory otherwise included.
@@ -233,7 +247,12 @@ impl<'a> ResidentSet<'a> {
     pub(crate) fn admit(&mut self, page: u64, how: Admission, entries: &impl Entries) {
         let (queue, mark) = match how {
             Admission::FirstTouch => (Queue::Fresh, 0),
-            Admission::Unmovable => (Queue::Proven, 0),
+            Admission::Unmovable => {
+                if !self.resting.is_full() && entries.set_queued(page) {
+                    self.resting.push(page);
+                }
+                return;
+            }
             Admission::StagedHit(stamp) => {
                 self.count_return(stamp);
                 let mark = if stamp.queue() == Queue::Proven {
@@ -267,7 +286,8 @@ impl<'a> ResidentSet<'a> {
             let Some(place) = out.get_mut(found) else {
                 break;
             };
-            let Some((word, queue)) = self.pop() else {
+            let rested = self.pop_rested(entries).map(|word| (word, Queue::Fresh));
+            let Some((word, queue)) = rested.or_else(|| self.pop()) else {
                 break;
             };
             let page = word & !AGAIN;
@@ -285,6 +305,20 @@ impl<'a> ResidentSet<'a> {
             }
         }
         found
+    }
+
+    /// Takes the page that was tried in vain longest ago, if that is a memory of evictions ago.
+    fn pop_rested(&mut self, entries: &impl Entries) -> Option<u64> {
+        let word = self.resting.oldest()?;
+        let rests = entries
+            .was_in_vain(word)
+            .is_some_and(|stamp| stamp.distance(self.ticks()) < TICKS / 2);
+        if rests { None } else { self.resting.pop() }
+    }
+
+    /// What the entry of a page shall keep that is tried in vain now.
+    pub(crate) fn in_vain(&self) -> Stamp {
+        Stamp::new(self.ticks(), Queue::Fresh)
     }
 
     /// Evictions in a tick of the clock.

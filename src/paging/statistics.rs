@@ -30,6 +30,8 @@ pub(crate) enum Count {
     Spilled,
     /// Pages that no store took and that stayed.
     Kept,
+    /// Pages that did not compress.
+    Incompressible,
     /// Tries to move a page that the kernel refused.
     Unmovable,
     /// Areas (of 2 MiB) that became tracked.
@@ -52,6 +54,7 @@ pub(crate) const NAMES: [&str; Count::ServiceNs as usize + 1] = [
     "compressed",
     "spilled",
     "kept",
+    "incompressible",
     "unmovable",
     "areas_tracked",
     "service_ns",
