@@ -256,7 +256,7 @@ pub(crate) fn new_without_library() -> ! {
 /// A `GLEBE_…` variable that does not exist.
 #[cold]
 pub(crate) fn unknown_option(name: &[u8], known: impl Iterator<Item = &'static str>) {
-    let mut names = FixedText::<256>::new();
+    let mut names = FixedText::<384>::new();
     for name in known {
         let _ = write!(names, " {name}");
     }

@@ -596,6 +596,153 @@ fn the_listed_options_values_and_defaults_are_those_of_the_library_and_of_the_ma
     }
 }
 
+/// Whether the machine lets a heap have a budget; says so loudly where it does not.
+fn budgets_are_kept() -> bool {
+    let outcome = run(glebe_run(["--budget", "64M"], ["true"]));
+    let refused = outcome.stderr.contains("no budget: ");
+    if refused {
+        skip(outcome.stderr.trim_end());
+    }
+    !refused
+}
+
+/// The budgets in statistics of one line for each process, 0 where one has none.
+fn budgets(statistics: &str) -> Vec<u64> {
+    statistics
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"))
+        .map(|json| json["budget_bytes"].as_u64().unwrap_or(0))
+        .collect()
+}
+
+#[test]
+fn a_budget_and_its_store_are_given_by_the_environment_and_paths_are_made_absolute() {
+    let folder = temporary_folder("store");
+    let mut command = glebe_run(
+        ["--budget", "60%", "--store", "both", "--store-file", "file"],
+        [
+            "sh",
+            "-c",
+            "echo $GLEBE_BUDGET $GLEBE_STORE $GLEBE_STORE_FILE ${GLEBE_BUDGET_PID-all} \
+             ${GLEBE_BUDGET_REQUIRED-optional}",
+        ],
+    );
+    command.current_dir(&folder).env("GLEBE_BUDGET_PID", "1");
+    let outcome = run(command);
+    let folder = folder.canonicalize().expect("the folder is there");
+    assert_eq!(
+        outcome.stdout,
+        format!("60% both {}/file all optional\n", folder.display())
+    );
+}
+
+#[test]
+fn an_amount_that_is_none_and_a_store_without_a_budget_are_refused_with_2() {
+    for (options, words) in [
+        (["--budget", "lots"], "as in 512M"),
+        (["--budget", "101%"], "as in 60%"),
+        (["--store", "tape"], "tape"),
+        (["--store", "both"], "--budget"),
+        (["--store-file", "/var/tmp"], "--budget"),
+        (["--budget-for-children", "no"], "--budget"),
+    ] {
+        let outcome = run(glebe_run(options, ["true"]));
+        assert_eq!(outcome.status.code(), Some(2), "{options:?}: {outcome:?}");
+        assert!(outcome.stderr.contains(words), "{options:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_budget_is_for_what_the_program_executes_too_unless_it_is_for_the_program_alone() {
+    if !budgets_are_kept() {
+        return;
+    }
+    let budgets_of = |children: &str, program| {
+        let for_children = format!("--budget-for-children={children}");
+        let options = ["--stats=json", "--budget", "64M", &for_children];
+        budgets(&run(glebe_run(options, program)).stderr)
+    };
+    let itself = ["env", "true", "", ""];
+    // The shell waits for its child, and itself ends without statistics or with them.
+    let child = ["sh", "-c", "env true; :", ""];
+    let all = 64 << 20;
+    assert_eq!(budgets_of("yes", itself).last(), Some(&all));
+    assert_eq!(budgets_of("no", itself).last(), Some(&all));
+    assert_eq!(budgets_of("yes", child).first(), Some(&all));
+    assert_eq!(budgets_of("no", child).first(), Some(&0));
+}
+
+#[test]
+fn a_program_that_runs_glebe_itself_gives_its_child_a_budget_of_its_own() {
+    if !budgets_are_kept() {
+        return;
+    }
+    let line = format!(
+        "{GLEBE} run --stats=json --library {} --budget $0 -- true; :",
+        shipped_library().display()
+    );
+    for (amount, bytes) in [("32M", 32 << 20), ("0", 0)] {
+        let options = ["--budget", "64M", "--budget-for-children", "no"];
+        let outcome = run(glebe_run(options, ["sh", "-c", &line, amount]));
+        assert_eq!(
+            budgets(&outcome.stderr).first(),
+            Some(&bytes),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_required_budget_is_kept_or_the_program_does_not_run() {
+    let options = ["--budget", "64M", "--budget-required"];
+    let outcome = run(glebe_run(options, ["sh", "-c", "echo ran"]));
+    if outcome.stderr.is_empty() {
+        assert_eq!(
+            (outcome.status.code(), &*outcome.stdout),
+            (Some(0), "ran\n")
+        );
+    } else {
+        skip(outcome.stderr.trim_end());
+        assert_says(&outcome, 125, "no budget: ");
+        assert_eq!(outcome.stdout, "");
+    }
+    let folder = temporary_folder("required");
+    if !has("gcc") || !can_link_statically() {
+        return;
+    }
+    let source = "int main(void) { return 0; }";
+    let Some(program) = compile(&folder, source, &["-static"]) else {
+        return;
+    };
+    assert_says(
+        &run(glebe_run(options, [text(&program)])),
+        125,
+        "no budget: ",
+    );
+}
+
+#[test]
+fn without_privilege_one_line_says_why_there_is_no_budget_and_the_program_runs() {
+    // SAFETY: reads no memory.
+    if unsafe { libc::getuid() } != 0 {
+        return skip("only root can run a program as another user");
+    }
+    if fs::read("/proc/sys/vm/unprivileged_userfaultfd").is_ok_and(|it| it.starts_with(b"1")) {
+        return skip("userfaultfd is everybody's here");
+    }
+    let folder = temporary_folder("unprivileged");
+    let launcher = folder.join("glebe");
+    copy_launcher(&launcher);
+    fs::copy(shipped_library(), folder.join("libglebe.so")).expect("a copy of the library");
+    let mut command = Command::new(&launcher);
+    clear_environment(&mut command);
+    command
+        .args(["run", "--budget", "64M", "true"])
+        .uid(65534)
+        .gid(65534);
+    assert_says(&run(command), 0, "warning: no budget: ");
+}
+
 /// The files and links under `folder`, by their path in it.
 fn files_under(folder: &Path) -> BTreeSet<String> {
     let mut files = BTreeSet::new();

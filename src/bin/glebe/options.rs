@@ -9,7 +9,7 @@ struct Variable {
     meaning: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 13] = [
+const VARIABLES: [Variable; 18] = [
     Variable {
         name: "GLEBE_SOURCE",
         values: "auto|break|mmap",
@@ -102,6 +102,42 @@ const VARIABLES: [Variable; 13] = [
         values: "auto|mprotect",
         default: "auto",
         meaning: &["how guard pages are made: by madvise where it can be"],
+    },
+    Variable {
+        name: "GLEBE_BUDGET",
+        values: "512M|60%",
+        default: "0",
+        meaning: &[
+            "memory that the heap keeps to, in bytes (K, M, G, T) or",
+            "as a share of what there is; 0 for all, see docs/paging.md",
+        ],
+    },
+    Variable {
+        name: "GLEBE_BUDGET_REQUIRED",
+        values: "0|1",
+        default: "0",
+        meaning: &["without its budget the program does not start"],
+    },
+    Variable {
+        name: "GLEBE_BUDGET_PID",
+        values: "0..4194304",
+        default: "0",
+        meaning: &["the only process that has the budget; 0 for all"],
+    },
+    Variable {
+        name: "GLEBE_STORE",
+        values: "memory|file|both",
+        default: "memory",
+        meaning: &[
+            "where pages beyond the budget go: compressed in memory,",
+            "to a file, or to both, memory first",
+        ],
+    },
+    Variable {
+        name: "GLEBE_STORE_FILE",
+        values: "PATH",
+        default: "/var/tmp",
+        meaning: &["the folder of that file, which has no name, or its path"],
     },
 ];
 

@@ -22,6 +22,9 @@ Examples:
   glebe run --stats -- gcc -c big.c                   a readable summary from gcc and each child
   glebe run --stats=json --stats-file heap.jsonl -- nginx      one line of JSON from each process
   glebe run --hardened -- ./parser input              misuse of memory ends in a report
+  glebe run --budget 512M -- python3 app.py           what it leaves alone for long is compressed
+  glebe run --budget 60% --store both --store-file /mnt/ssd -- ./simulation
+                                                      and goes to a file where that is not enough
   glebe run --library target/release/libglebe.so -- ./a.out
   LD_PRELOAD=libfaketime.so.1 glebe run -- date       glebe first, then what stood there
 
@@ -34,6 +37,12 @@ The library is looked for beside this command, in deps/, ../lib, ../lib/x86_64-l
 
 Statistics come from processes that end by exit or by returning from main; those that end by _exit
 or a signal (dash, some servers) write none.
+
+--budget keeps the memory of the heap below an amount (see docs/paging.md): bytes with K, M, G or T
+behind, or a share in percent of what the machine or the control group has. Each program that the
+program executes gets a budget of the same amount, unless --budget-for-children=no. Where the kernel
+does not let glebe keep it, one line on stderr says why and how to change that, and the program runs
+without; --budget-required ends it with 125 instead. --budget 0 lifts a budget that was inherited.
 
 Where preloading does not reach, one line on stderr says so, and the program runs all the same:
   no effect       the program is statically linked (as most Go programs are); is setuid, setgid or
@@ -65,6 +74,36 @@ pub(crate) struct Arguments {
     #[arg(long)]
     hardened: bool,
 
+    /// Keep the heap in this much memory: 512M, 2G, 60%; the rest is compressed (see docs/paging.md)
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    budget: Option<String>,
+
+    /// Where the rest goes: compressed in memory (default), to a file, or to both, memory first
+    #[arg(
+        long,
+        value_name = "memory|file|both",
+        hide_possible_values = true,
+        requires = "budget"
+    )]
+    store: Option<Store>,
+
+    /// The folder of that file, which has no name (default /var/tmp), or a path to create it by
+    #[arg(long, value_name = "PATH", requires = "budget")]
+    store_file: Option<PathBuf>,
+
+    /// Do not run the program where the budget cannot be kept
+    #[arg(long, requires = "budget")]
+    budget_required: bool,
+
+    /// Whether the programs that it executes have the same budget each, or none (default yes)
+    #[arg(
+        long,
+        value_name = "yes|no",
+        hide_possible_values = true,
+        requires = "budget"
+    )]
+    budget_for_children: Option<Inheritance>,
+
     /// Preload this libglebe.so
     #[arg(long, value_name = "PATH")]
     library: Option<PathBuf>,
@@ -81,6 +120,46 @@ enum Form {
     Json,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Store {
+    Memory,
+    File,
+    Both,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Inheritance {
+    Yes,
+    No,
+}
+
+/// What the library takes for an amount of memory, as it was written.
+fn amount(text: &str) -> Result<String, &'static str> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number = number.parse::<u64>().ok();
+    let is_good = match unit {
+        "%" => number.is_some_and(|share| (1..=100).contains(&share)),
+        _ => number
+            .zip(unit_bits(unit))
+            .is_some_and(|(count, bits)| count < 1 << (63 - bits)),
+    };
+    is_good
+        .then(|| text.to_string())
+        .ok_or("neither bytes (as in 512M) nor a share (as in 60%)")
+}
+
+fn unit_bits(unit: &str) -> Option<u32> {
+    match unit {
+        "" => Some(0),
+        "K" | "k" => Some(10),
+        "M" | "m" => Some(20),
+        "G" | "g" => Some(30),
+        "T" | "t" => Some(40),
+        _ => None,
+    }
+}
+
 /// Executes the program; returns only if that fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
     let library = library::find(arguments.library.as_deref())?;
@@ -88,7 +167,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
     let program = Program::look_up(name).map_err(|error| cannot_execute(name, &error))?;
     let limit = program.limit();
     if let Some(limit) = &limit {
-        eprintln!("glebe: {} {limit}", program.title(name));
+        let line = format!("{} {limit}", program.title(name));
+        if arguments.budget_required {
+            return Err(Failure::new(125, format!("no budget: {line}")));
+        }
+        eprintln!("glebe: {line}");
     }
     if limit.is_none_or(|limit| limit.allows_preload()) {
         set(
@@ -97,6 +180,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
         );
     }
     set_statistics(arguments)?;
+    set_budget(arguments)?;
     if arguments.hardened {
         set("GLEBE_HARDENED", OsStr::new("1"));
     }
@@ -131,10 +215,45 @@ fn set_statistics(arguments: &Arguments) -> Result<(), Failure> {
         None => {}
     }
     if let Some(file) = &arguments.stats_file {
-        let file = std::path::absolute(file)
-            .map_err(|error| Failure::new(125, format!("--stats-file: {error}")))?;
-        set("GLEBE_STATS_FILE", file.as_os_str());
+        set_path("GLEBE_STATS_FILE", "--stats-file", file)?;
     }
+    Ok(())
+}
+
+fn set_budget(arguments: &Arguments) -> Result<(), Failure> {
+    const ALONE: &str = "GLEBE_BUDGET_PID";
+    let Some(budget) = &arguments.budget else {
+        return Ok(());
+    };
+    set("GLEBE_BUDGET", budget.as_ref());
+    match arguments.store {
+        Some(Store::Memory) => set("GLEBE_STORE", "memory".as_ref()),
+        Some(Store::File) => set("GLEBE_STORE", "file".as_ref()),
+        Some(Store::Both) => set("GLEBE_STORE", "both".as_ref()),
+        None => {}
+    }
+    if let Some(file) = &arguments.store_file {
+        set_path("GLEBE_STORE_FILE", "--store-file", file)?;
+    }
+    if arguments.budget_required {
+        set("GLEBE_BUDGET_REQUIRED", "1".as_ref());
+    }
+    if arguments.budget_for_children == Some(Inheritance::No) {
+        // The program takes the place of this process, and its process id.
+        set(ALONE, std::process::id().to_string().as_ref());
+    } else {
+        // One that was inherited names another process, and would take the budget from this one.
+        // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
+        unsafe { env::remove_var(ALONE) };
+    }
+    Ok(())
+}
+
+/// Sets `variable` to the absolute path of `file`: the program may change its folder.
+fn set_path(variable: &str, option: &str, file: &Path) -> Result<(), Failure> {
+    let file = std::path::absolute(file)
+        .map_err(|error| Failure::new(125, format!("{option}: {error}")))?;
+    set(variable, file.as_os_str());
     Ok(())
 }
 
@@ -194,6 +313,18 @@ fn execute(program: &Program, arguments: &[OsString]) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_amount_has_a_unit_or_is_a_share() {
+        for good in ["0", "4096", "512M", "2g", "1%", "100%", "8388607T"] {
+            assert_eq!(amount(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "", "M", "%", "0%", "101%", "-1", "+1", "1.5G", "8388608T", "12X", "1MB", "1\u{b5}",
+        ] {
+            assert!(amount(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_library_goes_first_and_the_other_entries_keep_their_order() {
