@@ -33,7 +33,7 @@ Examples:
   glebe run --stats -- redis-server         and a summary of its memory when it ends
   glebe run --stats=json --stats-file heap.jsonl -- make -j4
                                             one line of JSON from every process that make starts
-  glebe run --budget 512M -- node a.js      more heap than memory: the rest is compressed
+  glebe run --budget 512M -- redis-server   more heap than memory: the rest is compressed
   glebe symbolize report.txt                a report with functions, files and lines
   GLEBE_DIRTY_MIB=0 glebe run -- node a.js  with an option of the library: see `glebe options`
   sudo glebe install                        library, header, glebe.pc, command, manual: /usr/local

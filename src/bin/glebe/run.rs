@@ -22,7 +22,7 @@ Examples:
   glebe run --stats -- gcc -c big.c                   a readable summary from gcc and each child
   glebe run --stats=json --stats-file heap.jsonl -- nginx      one line of JSON from each process
   glebe run --hardened -- ./parser input              misuse of memory ends in a report
-  glebe run --budget 512M -- python3 app.py           what it leaves alone for long is compressed
+  glebe run --budget 512M -- redis-server             what it leaves alone for long is compressed
   glebe run --budget 60% --store both --store-file /mnt/ssd -- ./simulation
                                                       and goes to a file where that is not enough
   glebe run --library target/release/libglebe.so -- ./a.out
