@@ -211,6 +211,7 @@ static inline void check_budget_is_kept(void)
     size_t resident = resident_bytes();
     if (budget() && resident > budget() + 24 * MIB) {
         dprintf(2, "%zu KiB resident, budget %zu KiB\n", resident / KIB, budget() / KIB);
+        malloc_stats();
         CHECK(!"the budget is kept");
     }
 }

@@ -40,9 +40,11 @@ int main(void)
     CHECK(absent(0) == 0);
     for (int i = 0; i < OBJECTS; i += 2)
         CHECK(munlock(object[i], SIZE) == 0);
-    push_out();
-    push_out();
-    CHECK(budget() == 0 || absent(0) > 0);
+    /* What could not be moved may be left in peace for a while. */
+    for (int round = 0; budget() && absent(0) == 0; round++) {
+        CHECK(round < 20);
+        push_out();
+    }
     for (int i = 0; i < OBJECTS; i++)
         CHECK(painted(object[i], SIZE, (unsigned)i + 100));
     /* Locked as a whole, only as far as it is touched: what is out must not be lost. */
