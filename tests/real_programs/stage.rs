@@ -174,6 +174,17 @@ impl Stage {
         }
     }
 
+    /// The largest value that `key` has in the statistics of processes whose name contains `program`.
+    #[allow(dead_code, reason = "only some tests ask for figures")]
+    pub(crate) fn most(&self, program: &str, key: &str) -> Option<u64> {
+        let statistics = fs::read_to_string(self.path("statistics")).unwrap_or_default();
+        statistics
+            .lines()
+            .filter(|line| text(line, "program").is_some_and(|it| it.contains(program)))
+            .filter_map(|line| number(line, key))
+            .max()
+    }
+
     /// Starts a server, its output going to `NAME.log`, and proves that the library is mapped in it.
     pub(crate) fn serve(&self, name: &str, command: &mut Command) -> Server {
         let log = self.path(&format!("{name}.log"));
