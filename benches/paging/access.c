@@ -89,7 +89,7 @@ int main(int argc, char **argv)
     const char *word = argument_word("pattern", "uniform");
     pattern = strcmp(word, "shift") ? *word : 'h';
     hot = argument("hot_mib", 57) * MIB / PAGE;
-    phase = argument("phase", 500000);
+    phase = scaled(argument("phase", 500000));
     size_t accesses = scaled(argument("accesses", 400000));
     uint64_t state = draw_seed(argument("seed", 0));
     uint64_t begin = now_ns();

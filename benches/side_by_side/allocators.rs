@@ -155,6 +155,12 @@ pub(crate) fn found_hardened(further: Vec<Allocator>) -> Vec<Allocator> {
     beside_glebe(further, std::iter::once(scudo).chain(built))
 }
 
+/// The two alone; glebe is `given`, or built.
+pub(crate) fn glibc_and_glebe(given: Option<Allocator>) -> [Allocator; 2] {
+    let mut both = beside_glebe(given.into_iter().collect(), std::iter::empty()).into_iter();
+    [both.next(), both.next()].map(|it| it.expect("two without peers"))
+}
+
 /// A peer: its name, its library, and what to do where there is none.
 type Found = (&'static str, Option<PathBuf>, &'static str);
 

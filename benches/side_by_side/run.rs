@@ -72,7 +72,7 @@ impl Stage {
         stage
     }
 
-    fn compile(&self, name: &str, source: &Path, flags: &[&str]) {
+    pub(crate) fn compile(&self, name: &str, source: &Path, flags: &[&str]) {
         let is_c = source.extension().is_some_and(|it| it == "c");
         let mut compiler = Command::new(if is_c { "gcc" } else { "g++" });
         compiler
@@ -191,7 +191,7 @@ impl Drop for Stage {
 
 impl Run {
     /// The lines that every workload prints at its end.
-    fn read_protocol(&mut self, output: &str) -> Result<(), String> {
+    pub(crate) fn read_protocol(&mut self, output: &str) -> Result<(), String> {
         for line in output.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let number = |word: &str| word.parse().map_err(|_| format!("printed: {line}"));
