@@ -18,6 +18,8 @@ mod bars;
 mod figures;
 #[path = "side_by_side/machine.rs"]
 mod machine;
+#[path = "side_by_side/pairs.rs"]
+mod pairs;
 #[path = "side_by_side/programs.rs"]
 mod programs;
 #[path = "hardened/report.rs"]
@@ -30,14 +32,12 @@ mod rows;
 #[path = "side_by_side/run.rs"]
 #[allow(dead_code, reason = "a part of it")]
 mod run;
-#[path = "hardened/sampling.rs"]
-mod sampling;
 
 use allocators::{Allocator, Kind, repository};
 use figures::Table;
+use pairs::Pairs;
 use rows::{ROWS, Row};
 use run::{Job, Stage};
-use sampling::Pairs;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -157,9 +157,12 @@ fn main() -> ExitCode {
         // After each row, so that what was measured stays if the rest is interrupted.
         write_report(&report::markdown(&table, &pairs, &machine), &options.output);
     }
+    let sampled = table.find(Kind::Glebe).expect("one was found or given");
+    let unsampled = table.named(UNSAMPLED).expect("one of its modes");
+    let [sampled, unsampled] = [sampled, unsampled].map(|it| &table.allocators[it]);
     for (number, job) in jobs.iter().enumerate() {
         say("sampling", number, job);
-        pairs.measure(&stage, &options.short(job), &table.allocators);
+        pairs.measure(&stage, &options.short(job), sampled, unsampled);
         write_report(&report::markdown(&table, &pairs, &machine), &options.output);
     }
     println!("{}", report::markdown(&table, &pairs, &machine));

@@ -24,10 +24,19 @@ mod equal;
 #[path = "side_by_side/figures.rs"]
 #[allow(dead_code, reason = "a part of it")]
 mod figures;
+#[path = "paging/idle.rs"]
+mod idle;
+#[path = "paging/latency.rs"]
+mod latency;
 #[path = "side_by_side/machine.rs"]
 mod machine;
+#[path = "side_by_side/pairs.rs"]
+mod pairs;
 #[path = "side_by_side/programs.rs"]
+#[allow(dead_code, reason = "a part of it")]
 mod programs;
+#[path = "paging/real.rs"]
+mod real;
 #[path = "side_by_side/rounds.rs"]
 #[allow(dead_code, reason = "a part of it")]
 mod rounds;
@@ -42,7 +51,8 @@ mod swap;
 
 use allocators::{Allocator, repository};
 use bars::Bar;
-use run::Stage;
+use rows::ROWS;
+use run::{Job, Stage};
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +73,8 @@ pub(crate) struct Bench {
     pub(crate) glibc: Allocator,
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
+    /// Those of `side_by_side` that a budget must not slow down.
+    pub(crate) jobs: Vec<Job>,
     patterns: Vec<String>,
     begin: Instant,
 }
@@ -79,10 +91,22 @@ impl Bench {
     }
 }
 
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 /// What a part of the bench has for the report; its bars go to the end of it.
 type Part = fn(&Bench, &mut Vec<Bar>) -> String;
 
-const PARTS: [Part; 1] = [access::measure];
+const PARTS: [Part; 5] = [
+    latency::measure,
+    idle::never_reached,
+    idle::cold,
+    access::measure,
+    real::measure,
+];
 
 fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -100,6 +124,10 @@ fn main() -> ExitCode {
         text += &format!("- {what}: {value}\n");
     }
     text += &format!("- glebe: {}\n", bench.glebe.origin());
+    text += &format!(
+        "- zswap's compressor: {}\n",
+        swap::zswap_compressor().trim()
+    );
     let mut bars = Vec::new();
     fs::create_dir_all(&folder).expect("a folder for the report");
     let mut report = String::new();
@@ -150,7 +178,8 @@ impl Options {
         let further = self.library.map(|it| Allocator::named("glebe", it));
         let [glibc, glebe] = allocators::glibc_and_glebe(further);
         assert!(glebe.is_loaded(), "{} cannot be preloaded", glebe.origin());
-        let stage = Stage::set_up(&[]);
+        let jobs = jobs(if self.quick { 3 } else { 10 });
+        let stage = Stage::set_up(&jobs);
         for program in ["access", "fault_latency", "cold", "keys"] {
             let source = repository().join("benches/paging").join(program);
             let flags = ["-g", "-fno-builtin", "-pthread", "-lm"];
@@ -162,9 +191,26 @@ impl Options {
             glibc,
             quick: self.quick,
             rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
+            jobs,
             patterns: self.patterns,
             begin: Instant::now(),
         };
         (bench, self.output)
     }
+}
+
+/// Short runs of the rows that count in the means of `side_by_side`, so many of each.
+fn jobs(runs: usize) -> Vec<Job> {
+    let rows = ROWS
+        .iter()
+        .filter(|row| row.group.is_in_the_means() && row.quick_scale > 0);
+    rows.filter_map(|row| {
+        Some(Job {
+            row,
+            program: rounds::program(row)?,
+            scale: row.quick_scale,
+            rounds: runs,
+        })
+    })
+    .collect()
 }

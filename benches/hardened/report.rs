@@ -5,8 +5,8 @@ use crate::allocators::Kind;
 use crate::bars::{self, Bar, Found, Target, bar};
 use crate::figures::{Measure, Measured, Table, geometric_mean};
 use crate::machine::Machine;
+use crate::pairs::{Pairs, Quartiles};
 use crate::rows::Group;
-use crate::sampling::{Pairs, Quartiles};
 use crate::{HARDENED, UNSAMPLED};
 use std::iter::once;
 

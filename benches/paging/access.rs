@@ -6,6 +6,7 @@ use crate::aligned::{aligned, digits};
 use crate::bars::{Bar, Target, bar};
 use crate::confined::{Confined, Memory, Task, run};
 use crate::equal::{self, Way};
+use crate::median;
 use crate::swap::Kind;
 use std::path::PathBuf;
 
@@ -22,7 +23,7 @@ const PATTERNS: [(&str, u64); 4] = [
     ("shift", 1500),
 ];
 
-pub(crate) const WAYS: [Way; 5] = [
+const WAYS: [Way; 5] = [
     Way::Glebe,
     Way::Swap(Kind::Zram),
     Way::Swap(Kind::Zswap),
@@ -49,12 +50,6 @@ impl Column {
     fn median(&self, of: impl Fn(&Confined) -> f64) -> Option<f64> {
         median(self.runs.iter().map(of))
     }
-}
-
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 fn task(pattern: &str, accesses: u64, scale: u32) -> Task {
@@ -117,7 +112,8 @@ fn columns(bench: &Bench, row: &str, task: &Task, trial: &Task, budget_kib: u64)
                 Way::Glebe => Ok((Memory::Budget(budget_kib), String::new())),
                 Way::Swap(kind) => {
                     let heap = (HEAP_MIB * 1024) as f64;
-                    equal::limit(bench, trial, kind, total, heap, 4)
+                    let trial = |memory| run(&bench.stage, trial, &bench.glibc, memory);
+                    equal::limit(trial, kind, total, heap, 4)
                         .map(|(kib, said)| (Memory::Swap(kind, kib), said))
                 }
             };

@@ -150,6 +150,26 @@ impl Running {
         self.child.try_wait().is_ok_and(|it| it.is_none())
     }
 
+    /// What a client prints, which works on it meanwhile.
+    pub(crate) fn look_until_end_of(&mut self, mut client: Child) -> Result<String, String> {
+        while client.try_wait().is_ok_and(|it| it.is_none()) {
+            // Without the server the client ends by itself.
+            self.look();
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        let output = client.wait_with_output().map_err(|why| why.to_string())?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(format!(
+                    "client: {}",
+                    said.lines().next().unwrap_or_default()
+                ))
+            }
+        }
+    }
+
     /// What it cost, when it has ended by itself.
     pub(crate) fn finish(mut self, stage: &Stage, is_workload: bool) -> Result<Confined, String> {
         let stdout = self.child.stdout.take().expect("piped");

@@ -2,8 +2,7 @@
 //! glebe's budget. What zram and zswap keep in memory lies outside of the cgroup, and grows as the
 //! limit falls; so trial runs find it.
 
-use crate::Bench;
-use crate::confined::{Confined, Memory, Task, run};
+use crate::confined::{Confined, Memory};
 use crate::swap::Kind;
 
 /// How a program gets along with less memory than heap.
@@ -21,7 +20,7 @@ impl Way {
             Self::Unlimited => "in memory",
             Self::Glebe => "glebe's budget",
             Self::Swap(Kind::Zram) => "zram (lz4)",
-            Self::Swap(Kind::Zswap) => "zswap (lz4)",
+            Self::Swap(Kind::Zswap) => "zswap",
             Self::Swap(Kind::File) => "swap file",
         }
     }
@@ -33,39 +32,32 @@ const NEAR: f64 = 0.02;
 /// A smaller part in the cgroup would measure nothing but its thrashing.
 const LEAST_SHARE: f64 = 0.15;
 
-/// The limit in KiB for a task, and how it was found, in words.
+/// The limit in KiB, and how it was found, in words. The heap is what the program takes in all when
+/// it has all the memory it wants.
 pub(crate) fn limit(
-    bench: &Bench,
-    task: &Task,
+    trial: impl Fn(Memory) -> Result<Confined, String>,
     kind: Kind,
     total_kib: f64,
     heap_kib: f64,
     trials: usize,
 ) -> Result<(u64, String), String> {
-    let mut limit = total_kib;
-    let mut said = Vec::new();
     if kind == Kind::File {
-        return Ok((limit as u64, String::new()));
+        return Ok((total_kib as u64, String::new()));
     }
+    let mut said = Vec::new();
     // As if two and a half pages became one; the first trial says better.
     let mut share = 0.4;
-    for _ in 0..=trials {
-        let next = (total_kib - share * heap_kib) / (1.0 - share);
-        limit = next.clamp(LEAST_SHARE * total_kib, total_kib);
+    loop {
+        let limit = (total_kib - share * heap_kib) / (1.0 - share);
+        let limit = limit.clamp(LEAST_SHARE * total_kib, total_kib);
         if said.len() == trials {
-            break;
+            return Ok((limit as u64, said.join(", ")));
         }
-        let Confined { pool_kib, .. } = run(
-            &bench.stage,
-            task,
-            &bench.glibc,
-            Memory::Swap(kind, limit as u64),
-        )?;
+        let pool_kib = trial(Memory::Swap(kind, limit as u64))?.pool_kib;
         said.push(format!("{:.0} + {:.0}", limit / 1024.0, pool_kib / 1024.0));
         if ((limit + pool_kib) / total_kib - 1.0).abs() <= NEAR {
-            break;
+            return Ok((limit as u64, said.join(", ")));
         }
         share = (pool_kib / (heap_kib - limit).max(1.0)).min(0.9);
     }
-    Ok((limit as u64, said.join(", ")))
 }

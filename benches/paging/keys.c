@@ -1,7 +1,7 @@
 /* A client of redis-server on `port`: sets `keys` keys to values of 100 to 1124 bytes, then reads and
    writes, half and half, `requests` of them, the key of rank r with a chance of about 1/r, 16 at a
    time. In the middle it orders a snapshot (BGSAVE), and waits for its end after all requests. Every
-   value read is compared with what was written last. `request` is the wall time of one, `load` of the
+   value read is compared with what was written last. At its end it ends the server. `request` is the wall time of one, `load` of the
    keys. */
 #include "heap.h"
 #include <arpa/inet.h>
@@ -129,6 +129,20 @@ static int is_saving(void)
     return saving;
 }
 
+/* A server that starts may take a while. */
+static int connected(const struct sockaddr_in *address)
+{
+    for (int tries = 0; tries < 1500; tries++) {
+        int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (connection >= 0 && connect(connection, (const struct sockaddr *)address, sizeof *address) == 0)
+            return connection;
+        close(connection);
+        usleep(20000);
+    }
+    fail("no server");
+    return -1;
+}
+
 static size_t draw_key(uint64_t *state, size_t keys)
 {
     /* The inverse of the logarithm that the sum of 1/r is near. */
@@ -148,9 +162,7 @@ int main(int argc, char **argv)
     int at_once = 1;
     if (keys > MOST_KEYS || keys % 1000003 == 0)
         fail("keys");
-    server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (server < 0 || connect(server, (struct sockaddr *)&address, sizeof address))
-        fail("no server");
+    server = connected(&address);
     setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
 
     static char out[PIPELINE * (LEAST + SPAN + 128)];
@@ -194,6 +206,7 @@ int main(int argc, char **argv)
     metric("request", (double)(end - loaded) / (double)requests / 1e3, "us");
     while (is_saving())
         usleep(20000);
+    send_all("SHUTDOWN NOSAVE\r\n", 17);
     for (size_t key = 0; key < keys; key++)
         check = mixed(check ^ versions[key]);
     return finish(check);

@@ -42,7 +42,8 @@ impl Swap {
         };
         let switch = if kind == Kind::Zswap { "Y" } else { "N" };
         if kind == Kind::Zswap {
-            parameters.push(Parameter::set("compressor", ALGORITHM)?);
+            // The kernel need not have it for zswap; then its default stays.
+            parameters.extend(Parameter::set("compressor", ALGORITHM));
         }
         if Path::new(ZSWAP).exists() {
             parameters.push(Parameter::set("enabled", switch)?);
@@ -150,6 +151,19 @@ impl Drop for Zram {
 }
 
 const ZSWAP: &str = "/sys/module/zswap/parameters";
+
+/// What zswap will compress with.
+pub(crate) fn zswap_compressor() -> String {
+    let known = fs::read_to_string("/proc/crypto").unwrap_or_default();
+    let is_known = known.lines().any(|line| {
+        let words = line.split_once(':');
+        words.is_some_and(|(name, value)| name.trim() == "name" && value.trim() == ALGORITHM)
+    });
+    match is_known {
+        true => ALGORITHM.to_owned(),
+        false => fs::read_to_string(Path::new(ZSWAP).join("compressor")).unwrap_or_default(),
+    }
+}
 
 fn zswap_kib() -> f64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -1,8 +1,7 @@
-//! What sampling costs: the CPU time of a run with it divided by that of a run without, which came
-//! just before or after.
+//! What something costs that is lost in the noise of whole rounds: the CPU time of a run with it
+//! divided by that of a run without, which came just before or after.
 
-use crate::UNSAMPLED;
-use crate::allocators::{Allocator, Kind};
+use crate::allocators::Allocator;
 use crate::figures::geometric_mean;
 use crate::rounds::run;
 use crate::run::{Job, Stage};
@@ -40,21 +39,21 @@ impl Quartiles {
 
 impl Pairs {
     /// Adds a row; one that fails stays out, said loudly.
-    pub(crate) fn measure(&mut self, stage: &Stage, job: &Job, allocators: &[Allocator]) {
-        let sampled = allocators.iter().find(|it| it.kind == Kind::Glebe);
-        let unsampled = allocators.iter().find(|it| it.name == UNSAMPLED);
-        let (Some(sampled), Some(unsampled)) = (sampled, unsampled) else {
-            return;
-        };
+    pub(crate) fn measure(
+        &mut self,
+        stage: &Stage,
+        job: &Job,
+        with: &Allocator,
+        without: &Allocator,
+    ) {
         let mut ratios = Vec::new();
         for round in 0..job.rounds {
             let mut seconds = [0.0; 2];
             // Each is first by turns, over the rounds of a row and over the rows of a round: drawn
-            // orders are uneven in so few rounds, and what it costs to be first would count as
-            // what sampling costs.
+            // orders are uneven in so few rounds, and what it costs to be first would count too.
             let first = (self.rows.len() + round) % 2;
             for number in [first, 1 - first] {
-                match run(stage, job, [sampled, unsampled][number]) {
+                match run(stage, job, [with, without][number]) {
                     Ok(run) => seconds[number] = run.cpu_seconds,
                     Err(how) => return eprintln!("FAILED: {}: {how}", job.row.name),
                 }
