@@ -4,10 +4,12 @@
    raw_zero, raw_copy  a thread reads the message of a userfaultfd and answers UFFDIO_ZEROPAGE or
                        UFFDIO_COPY; the page is read
    raw_zero_write      as raw_zero, the page is written: a second fault, which the kernel serves
-   zero, zero_write    pages of an object that were never touched, read or written
-   evicted             pages of the same object that are not in memory, read
+   zero, zero_write    pages of an object that were never touched, read or written, while there is
+                       room in the budget
+   evicted             pages of the same object that are not in memory, read, after room was made
+   zero_pressed, ...   the same while there is none, so that others have to go
 
-   `mib` is the object, which should be several budgets; `samples` are of each kind. */
+   `budget_mib` is the budget that it runs under; the object is four times as large. */
 #include "heap.h"
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
@@ -16,14 +18,15 @@
 
 enum { MOST_SAMPLES = 1 << 20, TURN = 64 };
 
-enum kind { RAW_ZERO, RAW_ZERO_WRITE, RAW_COPY, ZERO, ZERO_WRITE, EVICTED, KINDS };
+enum kind { RAW_ZERO, RAW_ZERO_WRITE, RAW_COPY, ZERO, ZERO_WRITE, EVICTED, ZERO_PRESSED, EVICTED_PRESSED, KINDS };
 
-static const char *const names[KINDS] = {"raw_zero", "raw_zero_write", "raw_copy",
-                                         "zero", "zero_write", "evicted"};
+static const char *const names[KINDS] = {"raw_zero", "raw_zero_write", "raw_copy", "zero",
+                                         "zero_write", "evicted", "zero_pressed", "evicted_pressed"};
 static uint32_t samples[KINDS][MOST_SAMPLES];
 static size_t taken_samples[KINDS];
 
 static int userfault;
+static unsigned char *raw;
 static enum kind answer;
 static _Alignas(4096) unsigned char contents[PAGE];
 
@@ -85,41 +88,69 @@ static int compare(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-int main(int argc, char **argv)
-{
-    workload_begin(argc, argv);
-    size_t pages = argument("mib", 512) * MIB / PAGE, count = scaled(argument("samples", 16384));
-    uint64_t state = draw_seed(argument("seed", 0));
-    unsigned char *area = raw_area();
-    unsigned char *object = taken(aligned_alloc(PAGE, pages * PAGE));
+static unsigned char *object;
 
-    /* The first of them bring the budget into sight, and are not counted: the kernel serves them. */
-    size_t half = pages / 2, step = 1000003, next = 0;
-    if (pages % step == 0 || half <= 2 * count)
-        fail("mib");
-    for (size_t page = 0; page < half; page++)
-        fill_page(object + page * PAGE, (uint32_t)page, 0);
-    for (size_t done = 0; done < count; done += TURN) {
-        for (enum kind kind = RAW_ZERO; kind <= RAW_COPY; kind++)
-            touch_raw(kind, area);
-        /* Scattered, so that no stream is seen. */
-        for (size_t i = 0; i < TURN; i++, next++)
-            touch(ZERO, object + (half + next * step % half) * PAGE);
-        for (size_t i = 0; i < TURN; i++, next++)
-            touch(ZERO_WRITE, object + (half + next * step % half) * PAGE);
+/* Scattered over `end` pages, so that no stream is seen; `turn` of them are never the same. */
+static size_t scattered(size_t turn, size_t end)
+{
+    return turn * 1000003 % end;
+}
+
+/* In turn with the primitives; pages of the numbers from `turn`. */
+static void touch_zero(enum kind kind, size_t turn, size_t count, size_t end)
+{
+    for (size_t done = 0; done < count; done++) {
+        if (done % TURN == 0)
+            touch_raw(kind == ZERO_WRITE ? RAW_ZERO_WRITE : RAW_ZERO, raw);
+        touch(kind, object + scattered(turn + done, end) * PAGE);
     }
-    for (size_t tries = 100 * count; tries && taken_samples[EVICTED] < count; tries--) {
-        size_t page = draw_below(&state, half);
+}
+
+static void touch_evicted(enum kind kind, size_t count, size_t begin, size_t end, uint64_t *state)
+{
+    size_t done = 0;
+    for (size_t tries = 100 * count; tries && done < count; tries--) {
+        size_t page = begin + draw_below(state, end - begin);
         unsigned char resident;
         if (mincore(object + page * PAGE, PAGE, &resident))
             fail("mincore");
         if (resident & 1)
             continue;
-        if (taken_samples[EVICTED] % TURN == 0)
-            touch_raw(RAW_COPY, area);
-        touch(EVICTED, object + page * PAGE);
+        if (done++ % TURN == 0)
+            touch_raw(RAW_COPY, raw);
+        touch(kind, object + page * PAGE);
         check_page(object + page * PAGE, (uint32_t)page, 0);
     }
+}
+
+int main(int argc, char **argv)
+{
+    workload_begin(argc, argv);
+    size_t budget = argument("budget_mib", 128) * MIB / PAGE, pages = 4 * budget, half = pages / 2;
+    size_t count = budget / 8;
+    uint64_t state = draw_seed(argument("seed", 0));
+    raw = raw_area();
+    if (half % 1000003 == 0)
+        fail("budget_mib");
+    object = taken(aligned_alloc(PAGE, pages * PAGE));
+    /* So large an object brings the budget into sight, and its first part out of the kernel's hands,
+       which takes a moment. */
+    sleep(1);
+    touch_zero(ZERO, 0, count, half);
+    touch_zero(ZERO_WRITE, count, count, half);
+
+    for (size_t page = half; page < pages; page++)
+        fill_page(object + page * PAGE, (uint32_t)page, 0);
+    touch_zero(ZERO_PRESSED, 2 * count, count, half);
+    touch_evicted(EVICTED_PRESSED, count, half, pages, &state);
+
+    /* Takes the room of others, and gives it back. */
+    unsigned char *ballast = take(budget / 2 * PAGE);
+    for (size_t page = 0; page < budget / 2; page++)
+        fill_page(ballast + page * PAGE, (uint32_t)page, 0);
+    free(ballast);
+    touch_evicted(EVICTED, count, half, pages, &state);
+
     for (enum kind kind = 0; kind < KINDS; kind++) {
         size_t of = taken_samples[kind];
         if (!of)

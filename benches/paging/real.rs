@@ -10,7 +10,7 @@ use crate::equal::{self, Way};
 use crate::median;
 use crate::programs::{REDIS, installed};
 use crate::swap::Kind;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -74,6 +74,8 @@ impl Program {
         if self.program != REDIS {
             return confined::run(&bench.stage, task, &glebe, memory);
         }
+        // The server would begin with the snapshot of the run before.
+        let _ = fs::remove_file(bench.stage.folder.join("dump.rdb"));
         let thousands = if bench.quick {
             self.quick_work
         } else {
