@@ -29,8 +29,9 @@ impl Way {
 /// A total that is so near is the same.
 const NEAR: f64 = 0.02;
 
-/// A smaller part in the cgroup would measure nothing but its thrashing.
-const LEAST_SHARE: f64 = 0.15;
+/// With a smaller part of it in the cgroup a program is killed, or does nothing but thrash. Where the
+/// swap takes so much beside it, it gets more in all than the budget.
+const LEAST_SHARE: f64 = 0.4;
 
 /// The limit in KiB, and how it was found, in words. The heap is what the program takes in all when
 /// it has all the memory it wants.
@@ -45,15 +46,24 @@ pub(crate) fn limit(
         return Ok((total_kib as u64, String::new()));
     }
     let mut said = Vec::new();
+    let mut least = LEAST_SHARE * total_kib;
     // As if two and a half pages became one; the first trial says better.
     let mut share = 0.4;
     loop {
         let limit = (total_kib - share * heap_kib) / (1.0 - share);
-        let limit = limit.clamp(LEAST_SHARE * total_kib, total_kib);
+        let limit = limit.clamp(least, total_kib);
         if said.len() == trials {
             return Ok((limit as u64, said.join(", ")));
         }
-        let pool_kib = trial(Memory::Swap(kind, limit as u64))?.pool_kib;
+        let pool_kib = match trial(Memory::Swap(kind, limit as u64)) {
+            Ok(run) => run.pool_kib,
+            Err(why) if why.starts_with("killed") && limit < total_kib => {
+                said.push(format!("{:.0}: killed", limit / 1024.0));
+                least = f64::midpoint(limit, total_kib);
+                continue;
+            }
+            Err(why) => return Err(why),
+        };
         said.push(format!("{:.0} + {:.0}", limit / 1024.0, pool_kib / 1024.0));
         if ((limit + pool_kib) / total_kib - 1.0).abs() <= NEAR {
             return Ok((limit as u64, said.join(", ")));
