@@ -88,7 +88,11 @@ pub(crate) fn measure(bench: &Bench, bars: &mut Vec<Bar>) -> String {
     }
     match lines.len() {
         1 => String::new(),
-        _ => format!("## Patterns of access\n\n{}", aligned(lines.into_iter())),
+        _ => format!(
+            "## Patterns of access\n\n{}\n{}",
+            aligned(lines.into_iter()),
+            equal::EXPLAINED
+        ),
     }
 }
 

@@ -26,6 +26,13 @@ impl Way {
     }
 }
 
+/// What stands under a table.
+pub(crate) const EXPLAINED: &str = "\
+In all: the most that the cgroup had at one time, page tables and all, without the page cache; and
+what the swap kept in memory outside of it. Trials: limit of the cgroup + swap in memory, by which the
+limit was found that makes the sum equal to what glebe's budget comes to.
+";
+
 /// A total that is so near is the same.
 const NEAR: f64 = 0.02;
 

@@ -189,7 +189,11 @@ pub(crate) fn measure(bench: &Bench, bars: &mut Vec<Bar>) -> String {
     }
     match lines.len() {
         1 => String::new(),
-        _ => format!("## Real programs\n\n{}", aligned(lines.into_iter())),
+        _ => format!(
+            "## Real programs\n\n{}\n{}",
+            aligned(lines.into_iter()),
+            equal::EXPLAINED
+        ),
     }
 }
 
