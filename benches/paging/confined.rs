@@ -150,6 +150,18 @@ impl Running {
         self.child.try_wait().is_ok_and(|it| it.is_none())
     }
 
+    /// Whether it ends by itself within a second.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let mut looks = 0..100;
+        while self.look() {
+            if looks.next().is_none() {
+                return false;
+            }
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        true
+    }
+
     /// What a client prints, which works on it meanwhile.
     pub(crate) fn look_until_end_of(&mut self, mut client: Child) -> Result<String, String> {
         while client.try_wait().is_ok_and(|it| it.is_none()) {

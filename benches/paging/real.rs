@@ -104,7 +104,16 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|why| format!("no client: {why}"))?;
-        let output = running.look_until_end_of(client)?;
+        let output = match running.look_until_end_of(client) {
+            Ok(output) => output,
+            // How the server ended says more.
+            Err(why) => {
+                return Err(match running.has_ended() {
+                    true => running.finish(&bench.stage, false).err().unwrap_or(why),
+                    false => why,
+                });
+            }
+        };
         let wall_seconds = begin.elapsed().as_secs_f64();
         let mut confined = running.finish(&bench.stage, false)?;
         confined.run.read_protocol(&output)?;
