@@ -23,7 +23,7 @@
 //! ```
 //!
 //! where the distance is the evictions since it left, and the returns are the parts of those which
-//! left each queue lately and were wanted back within one memory of evictions. Where the proven are
+//! left each queue lately and were wanted back within two memories of evictions. Where the proven are
 //! as much in demand as what is let in for them (a loop larger than memory), few are exchanged and
 //! most of the loop stays; where they are not (the hot set moved), all that comes is let in. A page
 //! that is wanted often has its chance more often.
@@ -37,7 +37,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Fresh pages leave first while they are more than one part in this of all.
-const FRESH_SHARE: usize = 16;
+const FRESH_SHARE: usize = 32;
 /// Of the budget, one part in this is staging.
 const STAGING_SHARE: usize = 10;
 /// The odds of a refault at a distance of one memory are one in this.
@@ -264,7 +264,7 @@ impl<'a> ResidentSet<'a> {
             }
             Admission::Refault(stamp) => {
                 let distance = (stamp.distance(self.ticks()) * self.tick()).max(1);
-                if distance < self.queued() as u64 {
+                if distance < 2 * self.queued() as u64 {
                     self.count_return(stamp);
                 }
                 (self.queue_of_refault(distance), 0)
@@ -333,7 +333,7 @@ impl<'a> ResidentSet<'a> {
     fn queue_of_refault(&mut self, distance: u64) -> Queue {
         let [fresh, proven] = self.returns;
         // As in the law above; what is added keeps few events from meaning much.
-        let for_it = [fresh.back, proven.left + 4, self.queued() as u64];
+        let for_it = [fresh.back + 1, proven.left + 4, self.queued() as u64];
         let against = [fresh.left + 4, proven.back + 1, distance, REFAULT_ODDS];
         let product = |factors: &[u64]| factors.iter().fold(1, |all, it| all * u128::from(*it));
         self.random ^= self.random << 13;
