@@ -5,14 +5,16 @@
 /// Streams that are followed at a time.
 const STREAMS: usize = 16;
 /// Pages brought in at the first sign of a stream.
-const FIRST_WINDOW: u64 = 4;
+const FIRST_WINDOW: u64 = 2;
 /// The most pages brought in ahead of one.
 pub(crate) const MOST_AHEAD: usize = 64;
 
 /// Pages to bring in: `pages` of them from `first` upwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ahead {
+    /// The lowest page's number.
     pub(crate) first: u64,
+    /// How many; 0 where the fault follows no stream.
     pub(crate) pages: usize,
 }
 
@@ -49,6 +51,7 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// None seen yet.
     pub(crate) const fn new() -> Streams {
         Streams {
             streams: [Stream {
@@ -64,13 +67,10 @@ impl Streams {
     /// Notes a fault; what to bring in because of it.
     pub(crate) fn observe(&mut self, page: u64) -> Ahead {
         self.faults += 1;
-        let (page, nothing) = (
-            page,
-            Ahead {
-                first: page,
-                pages: 0,
-            },
-        );
+        let nothing = Ahead {
+            first: page,
+            pages: 0,
+        };
         let found = [false, true].into_iter().find_map(|down| {
             let index = self
                 .streams
@@ -92,7 +92,11 @@ impl Streams {
         let Some(stream) = self.streams.get_mut(index) else {
             return nothing;
         };
-        let window = (stream.window * 2).clamp(FIRST_WINDOW, MOST_AHEAD as u64);
+        // A fault amid the window says that part of it never came, or left again: no reason to
+        // bring in more.
+        let is_behind_window = page.abs_diff(stream.last) > stream.window;
+        let window =
+            (stream.window << u32::from(is_behind_window)).clamp(FIRST_WINDOW, MOST_AHEAD as u64);
         *stream = Stream {
             last: page,
             window,
@@ -146,6 +150,35 @@ mod tests {
     fn eight_walks_at_a_time_are_told_apart() {
         let pages = (0..1024).flat_map(|step| (0..8).map(move |walk| walk * 100_000 + step));
         assert!(faults(pages).0 < 8 * 22);
+    }
+
+    #[test]
+    fn windows_double_where_the_walk_passes_them_and_only_there() {
+        let mut streams = Streams::new();
+        let mut window = |page| streams.observe(page).pages;
+        assert_eq!(
+            [window(100), window(101), window(104), window(109)],
+            [0, 2, 4, 8]
+        );
+        // Amid the eight; then behind them.
+        assert_eq!([window(112), window(121)], [8, 16]);
+        // A walk down is another stream: the first page of it may go up.
+        assert_eq!([window(50), window(49), window(46)], [0, 2, 4]);
+        assert_eq!(
+            streams.observe(41),
+            Ahead {
+                first: 33,
+                pages: 8
+            }
+        );
+    }
+
+    #[test]
+    fn a_walk_down_ends_at_page_zero() {
+        let mut streams = Streams::new();
+        streams.observe(3);
+        streams.observe(2);
+        assert_eq!(streams.observe(1), Ahead { first: 0, pages: 1 });
     }
 
     #[test]
