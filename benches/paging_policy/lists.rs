@@ -2,13 +2,13 @@
 
 const NONE: u32 = u32::MAX;
 
-pub struct Links {
+pub(crate) struct Links {
     previous: Vec<u32>,
     next: Vec<u32>,
 }
 
 impl Links {
-    pub fn new(pages: usize) -> Self {
+    pub(crate) fn new(pages: usize) -> Self {
         Self {
             previous: vec![NONE; pages],
             next: vec![NONE; pages],
@@ -18,14 +18,14 @@ impl Links {
 
 /// A list: pages enter at its head and (mostly) leave at its tail.
 #[derive(Clone, Copy)]
-pub struct List {
+pub(crate) struct List {
     head: u32,
     tail: u32,
-    pub length: usize,
+    pub(crate) length: usize,
 }
 
 impl List {
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             head: NONE,
             tail: NONE,
@@ -33,7 +33,7 @@ impl List {
         }
     }
 
-    pub fn push(&mut self, links: &mut Links, page: u32) {
+    pub(crate) fn push(&mut self, links: &mut Links, page: u32) {
         links.previous[page as usize] = NONE;
         links.next[page as usize] = self.head;
         if self.head == NONE {
@@ -45,7 +45,7 @@ impl List {
         self.length += 1;
     }
 
-    pub fn remove(&mut self, links: &mut Links, page: u32) {
+    pub(crate) fn remove(&mut self, links: &mut Links, page: u32) {
         let (previous, next) = (links.previous[page as usize], links.next[page as usize]);
         match previous {
             NONE => self.head = next,
@@ -58,17 +58,17 @@ impl List {
         self.length -= 1;
     }
 
-    pub fn last(&self) -> Option<u32> {
+    pub(crate) fn last(&self) -> Option<u32> {
         (self.tail != NONE).then_some(self.tail)
     }
 
     /// The page nearer to the head.
-    pub fn before(&self, links: &Links, page: u32) -> Option<u32> {
+    pub(crate) fn before(&self, links: &Links, page: u32) -> Option<u32> {
         let previous = links.previous[page as usize];
         (previous != NONE).then_some(previous)
     }
 
-    pub fn pop(&mut self, links: &mut Links) -> Option<u32> {
+    pub(crate) fn pop(&mut self, links: &mut Links) -> Option<u32> {
         let page = self.last()?;
         self.remove(links, page);
         Some(page)

@@ -10,29 +10,29 @@ use std::sync::atomic::AtomicU64;
 
 /// What more the policy is told, and what it may do.
 #[derive(Clone, Copy, Default)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// Which pages were written since they were asked about last.
-    pub writes: bool,
+    pub(crate) writes: bool,
     /// Which pages were touched.
-    pub touches: bool,
+    pub(crate) touches: bool,
     /// Streams are brought in ahead.
-    pub streams: bool,
+    pub(crate) streams: bool,
 }
 
 /// What became of a trace.
 #[derive(Clone, Copy, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Faults on pages that were not in memory, the first touches included.
-    pub hard_faults: usize,
+    pub(crate) hard_faults: usize,
     /// Faults on pages that were staged.
-    pub staged_hits: usize,
+    pub(crate) staged_hits: usize,
     /// Pages brought in ahead.
-    pub prefetched: usize,
+    pub(crate) prefetched: usize,
     /// Those of them that left again untouched.
-    pub wasted: usize,
-    pub evictions: usize,
+    pub(crate) wasted: usize,
+    pub(crate) evictions: usize,
     /// Moves that these took: a run of neighbours is one.
-    pub moves: usize,
+    pub(crate) moves: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -90,7 +90,7 @@ struct Machine<'a> {
 }
 
 /// Runs `trace` with `memory` pages, staging included.
-pub fn run(trace: &Trace, memory: usize, terms: Terms) -> Outcome {
+pub(crate) fn run(trace: &Trace, memory: usize, terms: Terms) -> Outcome {
     let words: Vec<_> = (0..4 * memory).map(|_| AtomicU64::new(0)).collect();
     let mut set = ResidentSet::new();
     set.give_table(&words);

@@ -5,15 +5,15 @@ use super::traces::Trace;
 use std::collections::BinaryHeap;
 
 /// A replacement policy that sees every access.
-pub trait Policy {
+pub(crate) trait Policy {
     /// Whether the access to `page` misses.
     fn misses(&mut self, page: u32) -> bool;
 }
 
 /// Makes a policy for so many pages in all, and so many of them in memory.
-pub type Make = fn(usize, usize) -> Box<dyn Policy>;
+pub(crate) type Make = fn(usize, usize) -> Box<dyn Policy>;
 
-pub const PEERS: [(&str, Make); 7] = [
+pub(crate) const PEERS: [(&str, Make); 7] = [
     ("FIFO", |pages, memory| {
         Box::new(Queue::new(pages, memory, After::Stay))
     }),
@@ -412,7 +412,7 @@ impl Policy for Arc {
 }
 
 /// Misses of the offline optimum: what is touched again last leaves first.
-pub fn optimum(trace: &Trace, memory: usize) -> usize {
+pub(crate) fn optimum(trace: &Trace, memory: usize) -> usize {
     let accesses = &trace.accesses;
     let mut upcoming = vec![u32::MAX; trace.pages];
     let mut next = vec![u32::MAX; accesses.len()];

@@ -2,7 +2,7 @@
 
 /// A page touched: its number in the trace, the upper bit for a write.
 #[derive(Clone, Copy)]
-pub struct Access(u32);
+pub(crate) struct Access(u32);
 
 const WRITE: u32 = 1 << 31;
 
@@ -11,25 +11,25 @@ impl Access {
         Self(page as u32 | if write { WRITE } else { 0 })
     }
 
-    pub fn page(self) -> u32 {
+    pub(crate) fn page(self) -> u32 {
         self.0 & !WRITE
     }
 
-    pub fn is_write(self) -> bool {
+    pub(crate) fn is_write(self) -> bool {
         self.0 & WRITE != 0
     }
 }
 
-pub struct Trace {
-    pub name: String,
+pub(crate) struct Trace {
+    pub(crate) name: String,
     /// Pages are numbered below this.
-    pub pages: usize,
-    pub accesses: Vec<Access>,
+    pub(crate) pages: usize,
+    pub(crate) accesses: Vec<Access>,
 }
 
 impl Trace {
     /// Pages that are touched at all.
-    pub fn distinct(&self) -> usize {
+    pub(crate) fn distinct(&self) -> usize {
         let mut seen = vec![false; self.pages];
         let news = |access: &&Access| !std::mem::replace(&mut seen[access.page() as usize], true);
         self.accesses.iter().filter(news).count()
@@ -37,10 +37,10 @@ impl Trace {
 }
 
 /// SplitMix64.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -48,7 +48,7 @@ impl Random {
         word ^ (word >> 31)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
@@ -96,20 +96,20 @@ impl Zipf {
 }
 
 /// What a trace is made from.
-pub struct Scale {
-    pub pages: usize,
-    pub accesses: usize,
+pub(crate) struct Scale {
+    pub(crate) pages: usize,
+    pub(crate) accesses: usize,
     /// Pages of memory that it will run with: some are about just that.
-    pub memory: usize,
-    pub seed: u64,
+    pub(crate) memory: usize,
+    pub(crate) seed: u64,
 }
 
-pub type Make = fn(&Scale, &mut Random) -> Vec<Access>;
+pub(crate) type Make = fn(&Scale, &mut Random) -> Vec<Access>;
 
 /// A third of what most traces do is writing.
 const A_WRITE: usize = 3;
 
-pub const SYNTHETIC: [(&str, Make); 13] = [
+pub(crate) const SYNTHETIC: [(&str, Make); 13] = [
     ("uniform", uniform),
     ("zipf 0.8", |scale, random| zipf(scale, random, 0.8)),
     ("zipf 0.99", |scale, random| zipf(scale, random, 0.99)),
@@ -126,7 +126,7 @@ pub const SYNTHETIC: [(&str, Make); 13] = [
 ];
 
 impl Trace {
-    pub fn synthetic(name: &str, make: Make, scale: &Scale) -> Self {
+    pub(crate) fn synthetic(name: &str, make: Make, scale: &Scale) -> Self {
         let accesses = make(scale, &mut Random(scale.seed));
         Self {
             name: name.to_owned(),
@@ -308,11 +308,12 @@ fn phases(scale: &Scale, random: &mut Random) -> Vec<Access> {
 }
 
 /// Traces of real programs; how they were recorded: recorded.md.
-pub const RECORDED: [(&str, &str); 1] = [("python3, recorded", include_str!("python.trace"))];
+pub(crate) const RECORDED: [(&str, &str); 1] =
+    [("python3, recorded", include_str!("python.trace"))];
 
 impl Trace {
     /// Reads a trace: see recorded.md.
-    pub fn recorded(name: &str, text: &str) -> Result<Self, String> {
+    pub(crate) fn recorded(name: &str, text: &str) -> Result<Self, String> {
         let mut accesses = Vec::new();
         let mut page = 0_i64;
         for word in text
