@@ -5,7 +5,8 @@
 //!
 //! | tag | bytes | the word |
 //! |---|---|---|
-//! | 0-7 | its 0, 1, 2, 3, 4, 5, 6 or 8 low bytes | the others are zero |
+//! | 0-4, 6, 7 | its 0, 1, 2, 3, 4, 6 or 8 low bytes | the others are zero |
+//! | 5 | none | equals the word as far back as the last distance said |
 //! | 8, 9 | distance | equals the word that far back |
 //! | 10-12 | distance, 1 to 3 low bytes | equals it but for these |
 //! | 13-15 | the same | the same, from a word farther back |
@@ -31,13 +32,15 @@ const MOST_SAMPLE_BYTES: usize = SAMPLE_WORDS * 7;
 /// Low bits in which words may differ that one table entry stands for.
 const LOW_BITS: u32 = 24;
 
+/// As far back as last time.
+const AGAIN: usize = 5;
 const LONGEST: u8 = 7;
 const SAME: usize = 8;
 const SAME_BUT_LOW: usize = 9;
 const FAR_TAGS: usize = 3;
 
 /// The tag for a word with so many significant bytes.
-const TAG_OF_BYTES: [u8; 9] = [0, 1, 2, 3, 4, 5, 6, LONGEST, LONGEST];
+const TAG_OF_BYTES: [u8; 9] = [0, 1, 2, 3, 4, 6, 6, LONGEST, LONGEST];
 
 /// What a tag says of its word.
 #[derive(Clone, Copy)]
@@ -67,9 +70,9 @@ const TAGS: [Tag; 16] = {
     while tag < 16 {
         let is_literal = tag < SAME;
         let bytes = match tag {
+            AGAIN | 8 | 9 => 0,
             0..=6 => tag,
             7 => 8,
-            8 | 9 => 0,
             _ => (tag - 10) % FAR_TAGS + 1,
         };
         let low = if bytes == 8 {
@@ -83,7 +86,7 @@ const TAGS: [Tag; 16] = {
             shift: if is_literal { 0 } else { 8 },
             farther: if is_far { 256 } else { 0 },
             low,
-            high: if is_literal { 0 } else { !low },
+            high: if is_literal && tag != AGAIN { 0 } else { !low },
         };
         tag += 1;
     }
@@ -130,6 +133,7 @@ pub(super) fn compress(
     into.first_chunk_mut::<8>()?.copy_from_slice(&words[0]);
     let mut at = 8;
     let mut even_tag = LONGEST;
+    let mut last_distance = 0;
     for index in 1..WORDS {
         let word = u64::from_le_bytes(words[index]);
         let equal = &mut recent.equal[hash(word)];
@@ -137,6 +141,8 @@ pub(super) fn compress(
         let (equal_at, similar_at) = (usize::from(*equal), usize::from(*similar));
         (*equal, *similar) = (index as u16, index as u16);
         let word_at = |place: usize| u64::from_le_bytes(words[place % WORDS]);
+        // The last distance led to a word from a position before this one.
+        let is_again = word_at(index.wrapping_sub(last_distance + 1)) == word;
         let is_equal = word_at(equal_at) == word;
         let place = if is_equal { equal_at } else { similar_at };
         let distance = (index - 1).wrapping_sub(place);
@@ -154,6 +160,10 @@ pub(super) fn compress(
         } else {
             (usize::from(TAG_OF_BYTES[significant % 9]), word)
         };
+        let tag = if is_again { AGAIN } else { tag };
+        if by_place && !is_again {
+            last_distance = distance;
+        }
         into.get_mut(at..at + 8)?
             .copy_from_slice(&bytes.to_le_bytes());
         at += usize::from(TAGS[tag % 16].bytes);
@@ -189,13 +199,15 @@ pub(super) fn decompress(from: &[u8], into: &mut [u8; PAGE_BYTES]) -> bool {
     let Ok(words) = <&mut [[u8; 8]; WORDS]>::try_from(words) else {
         return false;
     };
-    let mut at = 0;
+    let (mut at, mut distance) = (0, 1);
     for (pair, tags) in tags.iter().enumerate() {
         for odd in 0..2 {
             let index = 2 * pair + odd;
             let tag = &TAGS[usize::from(tags >> (4 * odd) & 15)];
             let bytes = load(from, at);
-            let distance = (bytes & 0xff) as usize + usize::from(tag.farther) + 1;
+            if tag.shift != 0 {
+                distance = (bytes & 0xff) as usize + usize::from(tag.farther) + 1;
+            }
             // A word that is not there yet is anything, and of a literal nothing is kept.
             let other = u64::from_le_bytes(words[index.wrapping_sub(distance) % WORDS]);
             let word = other & tag.high | bytes >> tag.shift & tag.low;
