@@ -169,6 +169,209 @@ int glebe_get_statistics(glebe_statistics *out);
  * given back. */
 size_t glebe_purge(void);
 
+/* ---- regions: more address space than memory ---------------------------------- */
+
+/* A region is a contiguous range of addresses of which at most `budget` bytes
+ * are in memory at a time. What does not fit lies in a compressed store in
+ * memory, in the region's file, or in shared memory, and comes back when it is
+ * touched. Each region has a thread of the library's, which serves its faults;
+ * that thread has no descriptor of the program's but the region's file.
+ *
+ * All functions return 0 (GLEBE_REGION_OK) or a glebe_region_error, and have
+ * changed nothing when it is not 0, unless they say otherwise. They keep errno,
+ * and may be called by any thread at any time; calls for one region wait for
+ * each other, touches of its memory do not wait for them. They must not be
+ * called by signal handlers.
+ *
+ * A region belongs to the process that created it: a child after fork does not
+ * have its memory, and gets GLEBE_REGION_BAD_HANDLE. Shared memory it attaches
+ * by a region of its own.
+ *
+ * Where the process may not have the kernel's own faults served (see
+ * kernel_faults in the statistics) a system call that is passed an absent page
+ * fails with EFAULT: pin what is passed to system calls. Memory of a region
+ * must not be given back or moved by madvise(2), mremap(2) or munmap(2).
+ * Needs Linux 5.7 (userfaultfd with write protection; shared regions 5.14). */
+
+typedef struct glebe_region {
+    uint64_t id; /* 0 is no region; ids are not issued twice */
+} glebe_region;
+
+typedef enum glebe_region_error {
+    GLEBE_REGION_OK = 0,
+    GLEBE_REGION_BAD_HANDLE = 1,      /* no region, deleted, or of another process */
+    GLEBE_REGION_BAD_ARGUMENT = 2,    /* NULL, struct_size too small, unknown flag or option */
+    GLEBE_REGION_ZERO_SIZE = 3,
+    GLEBE_REGION_UNALIGNED = 4,       /* an address, size or offset */
+    GLEBE_REGION_OVERFLOW = 5,        /* address + size, or offset + size */
+    GLEBE_REGION_OUTSIDE = 6,         /* the range is not within the region */
+    GLEBE_REGION_TOO_LARGE = 7,       /* above most_size, or what can be reserved */
+    GLEBE_REGION_BAD_BASE = 8,        /* something is mapped there, or nothing may be */
+    GLEBE_REGION_BAD_PAGE_SIZE = 9,   /* no power of two from 4 KiB to 2 MiB */
+    GLEBE_REGION_BAD_BUDGET = 10,     /* below 8 pages of the region's page size */
+    GLEBE_REGION_BAD_PROTECTION = 11, /* unknown, or writable in a read-only region */
+    GLEBE_REGION_WRONG_KIND = 12,     /* a call that this kind of region does not have */
+    GLEBE_REGION_BAD_FILE = 13,       /* no regular file or memory, or not open for that */
+    GLEBE_REGION_FILE_TOO_SHORT = 14, /* the section is beyond its end */
+    GLEBE_REGION_PINNED = 15,         /* pages that would go are pinned */
+    GLEBE_REGION_NOT_PINNED = 16,
+    GLEBE_REGION_NO_ROOM = 17,        /* so many pinned pages leave none to work with */
+    GLEBE_REGION_TOO_MANY = 18,       /* 256 regions at a time, 4095 pins of a page */
+    GLEBE_REGION_NO_MEMORY = 19,      /* for tables, or no thread */
+    GLEBE_REGION_NO_USERFAULT = 20,   /* the kernel lacks it, or does not permit it */
+    GLEBE_REGION_READ_FAILED = 21,
+    GLEBE_REGION_WRITE_FAILED = 22    /* the data stays in memory, dirty */
+} glebe_region_error;
+
+/* What an error is, in English; never NULL, never freed. */
+const char *glebe_region_error_text(int error);
+
+typedef enum glebe_region_kind {
+    GLEBE_REGION_ANONYMOUS = 0, /* zeroes at first; evicted to compressed memory */
+    GLEBE_REGION_FILE = 1,      /* a section of a file, read on demand; private memory,
+                                   written back by sync, eviction and deletion */
+    GLEBE_REGION_SHARED = 2     /* shared memory: the budget bounds what of it is mapped
+                                   here; what leaves stays in the shared memory */
+} glebe_region_kind;
+
+typedef enum glebe_region_prefetch_policy {
+    GLEBE_REGION_PREFETCH_STREAMS = 0, /* ahead of faults that walk up or down */
+    GLEBE_REGION_PREFETCH_NONE = 1
+} glebe_region_prefetch_policy;
+
+typedef enum glebe_region_eviction {
+    GLEBE_REGION_EVICT_ADAPTIVE = 0, /* oldest first, but what was wanted back soon later */
+    GLEBE_REGION_EVICT_FIFO = 1,     /* oldest first */
+    GLEBE_REGION_EVICT_NEWEST = 2    /* newest first: for loops over more than the budget */
+} glebe_region_eviction;
+
+enum { /* flags of a region */
+    GLEBE_REGION_GROWS_FILE = 1, /* the file is made as long as the section */
+    GLEBE_REGION_READ_ONLY = 2   /* writes fault; a file need not be open for writing */
+};
+
+/* Sizes in bytes. Zero everything that is not set. */
+typedef struct glebe_region_options {
+    size_t struct_size;     /* sizeof(glebe_region_options) */
+    size_t size;            /* a multiple of page_size; of a file any */
+    size_t most_size;       /* expand may go so far (address space only); 0: size */
+    size_t budget;          /* resident and staged bytes at most; 8 pages at least */
+    size_t page_size;       /* what comes and goes together: 4 KiB (also for 0), 8, … 2 MiB */
+    void *base;             /* where it shall lie (a multiple of 4 KiB); NULL: anywhere */
+    uint64_t file_offset;   /* where the section begins, a multiple of 4 KiB */
+    size_t prefetch_size;   /* bytes brought in ahead at most; 0: 1 MiB (16 pages at least) */
+    int kind;               /* glebe_region_kind */
+    int file;               /* descriptor of the file or shared memory; may be closed after */
+    int flags;
+    int prefetch;           /* glebe_region_prefetch_policy */
+    int eviction;           /* glebe_region_eviction */
+    int reserved;           /* 0 */
+} glebe_region_options;
+
+/* Creates a region; its handle goes to *region, its start to *base unless that
+ * is NULL. A file may only be changed by others where the region has no page
+ * in memory; a file that shrinks reads as zeroes beyond its end. */
+int glebe_region_create(const glebe_region_options *options, glebe_region *region, void **base);
+
+/* Makes shared memory of `size` bytes (a multiple of 4 KiB), zeroes, and passes
+ * its descriptor, which is the caller's to close: to create regions of the kind
+ * GLEBE_REGION_SHARED by, in this process and in others that it is sent to. */
+int glebe_region_shared_memory(size_t size, int *descriptor);
+
+/* Makes the region longer, in place: up to most_size. The new pages are zero,
+ * or what the file holds there. size: a multiple of page_size, not less than
+ * now. A file is grown with the flag GROWS_FILE, else FILE_TOO_SHORT. */
+int glebe_region_expand(glebe_region region, size_t size);
+
+/* Makes the region shorter; what lay behind the new end is lost, but for a
+ * file's dirty pages, which are written back before. Nobody may touch it any
+ * more. After WRITE_FAILED the size is as it was. The file keeps its length. */
+int glebe_region_contract(glebe_region region, size_t size);
+
+/* Sets what may be done (glebe_protection) with a range, a multiple of
+ * page_size from the start on and long. The contents stay. Anonymous pages that
+ * nobody may read stay in memory. NO_MEMORY where the kernel can split no more
+ * mappings. */
+int glebe_region_protect(glebe_region region, void *address, size_t size, int protection);
+
+/* Writes a file's dirty pages back and deletes the region, whose memory nobody
+ * may touch any more. After WRITE_FAILED the region is as it was: free space,
+ * or use the second, which drops what was not written. */
+int glebe_region_delete(glebe_region region);
+int glebe_region_delete_unsaved(glebe_region region);
+
+/* Writes a file's dirty pages back and waits for the device; pages that are
+ * written to meanwhile may stay dirty. After WRITE_FAILED some are written.
+ * Touches of absent pages wait while the device does. */
+int glebe_region_sync(glebe_region region);
+
+/* Brings the pages of a range in and keeps them there, writable, until they are
+ * unpinned as often. Any range: the pages it touches are meant. At least 8
+ * pages of the budget must stay free of pins: NO_ROOM. */
+int glebe_region_pin(glebe_region region, const void *address, size_t size);
+/* NOT_PINNED if one of the pages is not. */
+int glebe_region_unpin(glebe_region region, const void *address, size_t size);
+
+/* Hints: brings the pages of a range in, up to half the budget; sends them out
+ * (a file's dirty ones are written; pinned ones stay). Any range. */
+int glebe_region_prefetch(glebe_region region, const void *address, size_t size);
+int glebe_region_evict(glebe_region region, const void *address, size_t size);
+
+/* Sets another budget; evicts down to it at once. NO_ROOM where pins need more. */
+int glebe_region_set_budget(glebe_region region, size_t budget);
+
+/* In bytes unless named otherwise; counts since the creation. */
+typedef struct glebe_region_statistics {
+    size_t struct_size;       /* set by the caller */
+    size_t size;
+    size_t budget;
+    size_t page_size;
+    size_t resident;          /* in memory, in its place */
+    size_t staged;            /* in memory, out of sight: second chance */
+    size_t stored;            /* pages in the compressed store, as they are in memory */
+    size_t store_size;        /* what they take there: stored / store_size is the ratio */
+    size_t pinned;
+    size_t dirty;             /* of a file */
+    size_t metadata;          /* tables of the region that are in use */
+    size_t kernel_faults;     /* 1 where system calls may be passed absent pages, else 0 */
+    size_t faults;            /* number of all; of these: */
+    size_t zero_faults;       /* first touches */
+    size_t staged_faults;
+    size_t stored_faults;
+    size_t file_faults;       /* read from the file */
+    size_t shared_faults;     /* pages that the shared memory held already */
+    size_t write_faults;      /* first writes to clean pages of a file */
+    size_t prefetched;        /* pages (of page_size) brought in ahead */
+    size_t evicted;           /* pages (of page_size) */
+    size_t written_back;      /* bytes */
+    size_t read_errors;       /* such pages raise SIGBUS, or SIGSEGV before Linux 6.6 */
+    size_t write_errors;
+    size_t stall_ns;          /* sum over faults, from its arrival at the region's thread on */
+    size_t stall_p50_ns;      /* half of the faults took at most that, within 20 % */
+    size_t stall_p99_ns;
+} glebe_region_statistics;
+
+/* Fills `out` up to out->struct_size bytes; at least the first two fields. */
+int glebe_region_get_statistics(glebe_region region, glebe_region_statistics *out);
+
+typedef enum glebe_region_page_state {
+    GLEBE_REGION_PAGE_ABSENT = 0,     /* never touched: zero, or in the file or shared memory */
+    GLEBE_REGION_PAGE_RESIDENT = 1,
+    GLEBE_REGION_PAGE_STAGED = 2,
+    GLEBE_REGION_PAGE_COMPRESSED = 3, /* in the store, incompressible ones as they are */
+    GLEBE_REGION_PAGE_SAME = 4        /* one 32-bit word again and again: takes no memory */
+} glebe_region_page_state;
+
+typedef struct glebe_region_page {
+    uint8_t state;    /* glebe_region_page_state */
+    uint8_t dirty;    /* 1: to be written to the file */
+    uint16_t pins;
+    uint32_t frame;   /* staged: which frame of staging, counted in page_size; else 0 */
+} glebe_region_page;
+
+/* The states of `count` pages of 4 KiB from page `first` on. */
+int glebe_region_pages(glebe_region region, size_t first, size_t count, glebe_region_page *out);
+
 #ifdef __cplusplus
 }
 #endif
