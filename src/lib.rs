@@ -39,3 +39,7 @@ mod report;
 mod small;
 
 pub use abi::rust::Glebe;
+pub use abi::rust_region::{
+    PageState, Region, RegionError, RegionEviction, RegionOptions, RegionPage, RegionProtection,
+    RegionStatistics, shared_memory,
+};

@@ -9,7 +9,9 @@ pub mod dynamic_loading;
 pub mod extensions;
 pub mod forks;
 pub mod libc;
+pub mod region;
 pub mod rust;
+pub mod rust_region;
 pub mod signals;
 pub mod tuning;
 

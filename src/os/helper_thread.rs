@@ -136,11 +136,39 @@ pub(crate) fn exit_thread() -> ! {
 
 /// Closes all descriptors of the calling thread's table.
 pub(crate) fn close_all_descriptors() {
+    close_descriptors(0, u32::MAX as usize);
+}
+
+/// The same for all but one.
+pub(crate) fn close_all_descriptors_but(kept: usize) {
+    if let Some(last) = kept.checked_sub(1) {
+        close_descriptors(0, last);
+    }
+    close_descriptors(kept + 1, u32::MAX as usize);
+}
+
+fn close_descriptors(first: usize, last: usize) {
     // Linux 5.9.
-    if call(libc::SYS_close_range, [0, u32::MAX as usize, 0, 0]) < 0 {
-        for descriptor in 0..65_536 {
+    if call(libc::SYS_close_range, [first, last, 0, 0]) < 0 {
+        for descriptor in first..=last.min(65_535) {
             call(libc::SYS_close, [descriptor, 0, 0, 0]);
         }
+    }
+}
+
+/// The calling thread's number.
+pub(crate) fn number() -> u32 {
+    call(libc::SYS_gettid, [0; 4]) as u32
+}
+
+/// Waits until the thread of that number, which is about to end, is gone, and with it its use of
+/// its stack.
+pub(crate) fn wait_for_end(number: u32) {
+    let process = call(libc::SYS_getpid, [0; 4]) as usize;
+    let mut patience = Patience::new();
+    // Signal 0 only asks.
+    while call(libc::SYS_tgkill, [process, number as usize, 0, 0]) == 0 {
+        patience.pause();
     }
 }
 

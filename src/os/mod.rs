@@ -3,7 +3,6 @@
 pub(crate) mod cpu;
 pub(crate) mod errno;
 pub(crate) mod fault_signals;
-
 pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod guard_pages;
@@ -13,6 +12,7 @@ pub(crate) mod linker;
 mod loaded_object;
 pub(crate) mod mapping;
 pub(crate) mod memory_limit;
+pub(crate) mod paged_mapping;
 pub(crate) mod pagemap;
 pub(crate) mod process;
 pub(crate) mod program_break;

@@ -54,6 +54,12 @@ impl Pagemap {
         Errno::of(opened).map(|descriptor| Pagemap(descriptor as i32))
     }
 
+    /// Closes it.
+    pub(crate) fn close(self) {
+        // SAFETY: a descriptor of ours.
+        unsafe { raw_system_call(libc::SYS_close, [self.0 as usize, 0, 0, 0, 0, 0]) };
+    }
+
     /// Calls `each(start, bytes)` for every run of pages in a mapped range that are in memory, or
     /// in the kernel's swap.
     pub(crate) fn for_each_resident_run(

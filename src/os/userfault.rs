@@ -23,6 +23,7 @@ const UFFDIO_COPY: usize = request(READ_WRITE, 3, size_of::<TransferRequest>());
 const UFFDIO_ZEROPAGE: usize = request(READ_WRITE, 4, size_of::<FillRequest>());
 const UFFDIO_MOVE: usize = request(READ_WRITE, 5, size_of::<TransferRequest>());
 const UFFDIO_WRITEPROTECT: usize = request(READ_WRITE, 6, size_of::<ProtectRequest>());
+const UFFDIO_CONTINUE: usize = request(READ_WRITE, 7, size_of::<FillRequest>());
 const UFFDIO_POISON: usize = request(READ_WRITE, 8, size_of::<FillRequest>());
 /// Of /dev/userfaultfd.
 const USERFAULTFD_IOC_NEW: usize = request(0, 0, 0);
@@ -110,6 +111,8 @@ impl Modes {
     pub(crate) const MISSING: Modes = Modes(1);
     /// Writes to protected pages.
     pub(crate) const WRITE_PROTECTED: Modes = Modes(2);
+    /// Those of pages that are in shared memory and not mapped here (Linux 5.14).
+    pub(crate) const UNMAPPED: Modes = Modes(4);
 }
 
 impl BitOr for Modes {
@@ -309,6 +312,18 @@ impl UserfaultFd {
     /// page: EEXIST at one that is present, ENOENT where nothing is registered.
     pub(crate) fn copy(self, to: usize, from: usize, bytes: usize, wake: Wake) -> Filled {
         self.transfer(UFFDIO_COPY, to, from, bytes, wake.mode())
+    }
+
+    /// As `copy`, and wakes who waits; writes to the pages are reported.
+    pub(crate) fn copy_protected(self, to: usize, from: usize, bytes: usize) -> Filled {
+        const WRITE_PROTECTED: u64 = 2;
+        self.transfer(UFFDIO_COPY, to, from, bytes, WRITE_PROTECTED)
+    }
+
+    /// Maps pages of shared memory, and wakes who waits: EFAULT at one that the memory does not
+    /// have, EEXIST at one that is mapped.
+    pub(crate) fn map_shared(self, to: usize, bytes: usize) -> Filled {
+        self.fill(UFFDIO_CONTINUE, to, bytes, Wake::Yes)
     }
 
     /// Moves pages to where none are: EBUSY where one is pinned or shared since a fork, ENOENT

@@ -124,6 +124,14 @@ impl CompressedMemory {
         self.slots.stored()
     }
 
+    /// Unmaps it with all that it holds, which nobody uses any more.
+    pub(crate) fn unmap(&self) {
+        let start = self.start.swap(0, Ordering::Relaxed);
+        if start != 0 {
+            mapping::unmap(start, self.blocks.load(Ordering::Relaxed) * BLOCK_BYTES);
+        }
+    }
+
     /// In the child of a fork: frees the lock, whose holder is no more.
     pub(crate) fn reset_lock(&self) {
         self.slots.reset_lock();
