@@ -97,7 +97,9 @@ fn every_byte_of_an_anonymous_region_comes_back_with_any_page_size_and_policy() 
             let Some(region) = create(options) else {
                 return;
             };
-            churn(&region, 0x5eed + page_size as u64, 3000);
+            // As many bytes each time.
+            let steps = (8 * MIB / page_size).clamp(60, 2000);
+            churn(&region, 0x5eed + page_size as u64, steps);
             assert!(is_within_budget(&region));
             let statistics = region.statistics().expect("alive");
             assert!(
