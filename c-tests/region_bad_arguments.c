@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link
    Each bad argument of a region's functions has its error, and nothing changes. */
 #include "region.h"
 #include <sys/mman.h>

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link
    flags: -pthread
    Four threads write functions of the address all over a region eight times its budget, evict,
    and read back; the memory in use stays near the budget. */

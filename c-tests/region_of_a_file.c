@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link
    A region of a section of a file: read on demand, written by sync, eviction and deletion, not by
    delete_unsaved; the file grows by option alone; the descriptor is not needed after creation. */
 #include "region.h"

@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link
    Pinned pages stay, so system calls may read and write them whatever the process may have served;
    and a program that closes all of its descriptors does not harm its regions. */
 #include "region.h"

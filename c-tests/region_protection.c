@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link
    Pages of a region can be protected and freed of it; contents stay through it, evicted or not, and
    faults there are the program's own. */
 #include "region.h"

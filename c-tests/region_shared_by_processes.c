@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link
    Two processes share memory by a descriptor: each attaches it at an address and with a budget of
    its own, and sees what the other writes. A child after fork has none of its parent's regions. */
 #include "region.h"

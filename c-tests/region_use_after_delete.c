@@ -1,4 +1,5 @@
 /* expect: exit 0
+   modes: link
    A deleted region's handle is refused by every function, also when its place is taken again; its
    memory and its thread are gone. */
 #include "region.h"

@@ -247,34 +247,37 @@ impl Worker {
     /// Copies to absent pages, and lets those go on that wait for them. A page that is there stays.
     pub(super) fn copy_in(&self, to: usize, from: usize, bytes: usize, protected: bool) {
         let protected = protected && self.control.plan.kind == Kind::File;
-        self.fill(to, bytes, |to, rest| {
-            let from = from + (bytes - rest);
+        self.fill(to, bytes, |at, length| {
+            let from = from + (at - to);
             if protected {
-                self.userfault.copy_protected(to, from, rest)
+                self.userfault.copy_protected(at, from, length)
             } else {
-                self.userfault.copy(to, from, rest, Wake::Yes)
+                self.userfault.copy(at, from, length, Wake::Yes)
             }
         });
     }
 
     /// Zeroes absent pages, likewise.
     pub(super) fn zero_in(&self, to: usize, bytes: usize) {
-        self.fill(to, bytes, |to, rest| {
-            self.userfault.zero(to, rest, Wake::Yes)
+        self.fill(to, bytes, |at, length| {
+            self.userfault.zero(at, length, Wake::Yes)
         });
     }
 
-    /// Calls `request` with an address and the bytes that are left until all are filled.
+    /// Calls `request` with an address and a length until all is filled.
     fn fill(&self, to: usize, bytes: usize, request: impl Fn(usize, usize) -> Filled) {
-        let mut done = 0;
+        let (mut done, mut most) = (0, bytes);
         let mut patience = Patience::new();
         while done < bytes {
-            let Filled { bytes: more, error } = request(to + done, bytes - done);
+            let wanted = most.min(bytes - done);
+            let Filled { bytes: more, error } = request(to + done, wanted);
             done += more;
             match error {
                 None => {}
                 Some(Errno(libc::EEXIST)) => done += PAGE_BYTES,
                 Some(Errno(libc::EAGAIN | libc::ENOMEM)) => patience.pause(),
+                // Where protections differ there are several mappings, and a request is for one.
+                Some(_) if wanted > PAGE_BYTES => most = PAGE_BYTES,
                 // The program has unmapped it.
                 Some(_) => return,
             }

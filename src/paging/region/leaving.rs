@@ -16,7 +16,7 @@ use crate::os::userfault::Wake;
 use core::sync::atomic::Ordering;
 
 /// Units are fresh until they have proven that they are wanted; fresh ones leave first while they
-/// are more than a part in this of all.
+/// are more than a part in this of all, and enough for an instruction.
 const FRESH_SHARE: usize = 8;
 /// Of the newest units so many stay: instructions may need several at once.
 const SPARED: usize = 8;
@@ -55,7 +55,7 @@ impl Worker {
             return self.fresh.newest_but(&self.control.table, SPARED);
         }
         let all = self.fresh.length() + self.proven.length();
-        if self.fresh.length() > all / FRESH_SHARE {
+        if self.fresh.length() > (all / FRESH_SHARE).max(SPARED / 2) {
             self.fresh.oldest()
         } else {
             self.proven.oldest().or(self.fresh.oldest())
