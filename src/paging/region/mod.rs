@@ -13,6 +13,7 @@
 //! | [`arriving`], [`leaving`] | how units come and go |
 //! | [`table`] | the page table, lists of units |
 //! | [`stalls`] | how long touches took |
+//! | [`view`] | what a region says of itself |
 //! | here | handles; what callers do themselves: mapping, protection |
 
 mod arriving;
@@ -21,23 +22,24 @@ mod leaving;
 mod options;
 mod stalls;
 mod table;
+mod view;
 mod worker;
 
-use super::page_table::{PAGE_BYTES, PAGE_SHIFT};
-use crate::base::address::round_up;
+use super::page_table::PAGE_BYTES;
 use crate::os::errno::Errno;
 use crate::os::file::File;
 use crate::os::futex::Mutex;
 use crate::os::helper_thread::{self, Files, Stack, futex_wait, wait_for_end};
 use crate::os::mapping::{self, Protection};
-use crate::os::pagemap::Pagemap;
 use crate::os::process::SignalsBlocked;
 use crate::os::wiped_word::WipedWord;
 use crate::os::{paged_mapping, process};
-use control::{Control, Count, FAILED, Memory, Request, SERVES_ALL, STARTING};
+use control::{Control, FAILED, Memory, Request, STARTING};
 use core::sync::atomic::Ordering;
 use options::{Kind, Plan};
 pub use options::{RawOptions, RegionError};
+pub use view::RawPage;
+pub(crate) use view::{pages, statistics};
 
 /// Regions at a time.
 const PLACES: usize = 256;
@@ -502,107 +504,5 @@ pub(crate) fn set_budget(handle: u64, bytes: usize) -> Result<(), RegionError> {
             return Err(RegionError::BadBudget);
         }
         region.control.ask(Request::SetBudget, units, 0).map(|_| ())
-    })
-}
-
-/// Fields of the statistics behind the first.
-pub(crate) const FIGURES: usize = 26;
-
-/// The fields of `glebe_region_statistics` behind the first, in order.
-pub(crate) fn statistics(handle: u64) -> Result<[usize; FIGURES], RegionError> {
-    with(handle, |region| {
-        let control = region.control;
-        let unit_bytes = control.plan.unit_bytes;
-        let counted = |what| control.counted(what);
-        let bytes = |what| control.counted(what) * unit_bytes;
-        Ok([
-            control.bytes.load(Ordering::Relaxed),
-            control.budget.load(Ordering::Relaxed) * unit_bytes,
-            unit_bytes,
-            bytes(Count::Resident),
-            bytes(Count::Staged),
-            counted(Count::Stored) << PAGE_SHIFT,
-            control.store.footprint_bytes(),
-            bytes(Count::Pinned),
-            bytes(Count::Dirty),
-            metadata_bytes(control),
-            usize::from(control.state.load(Ordering::Relaxed) == SERVES_ALL),
-            counted(Count::Faults),
-            counted(Count::ZeroFaults),
-            counted(Count::StagedFaults),
-            counted(Count::StoredFaults),
-            counted(Count::FileFaults),
-            counted(Count::SharedFaults),
-            counted(Count::WriteFaults),
-            counted(Count::Prefetched),
-            counted(Count::Evicted),
-            counted(Count::WrittenBack),
-            counted(Count::ReadErrors),
-            counted(Count::WriteErrors),
-            control.stalls.sum_ns(),
-            control.stalls.percentile_ns(50),
-            control.stalls.percentile_ns(99),
-        ])
-    })
-}
-
-fn metadata_bytes(control: &Control) -> usize {
-    let pagemap = Pagemap::open().ok();
-    let (start, bytes) = control.table.range();
-    let mut found = control_bytes();
-    Pagemap::for_each_resident_run(pagemap, start, bytes, &mut |_, bytes| found += bytes);
-    if let Some(pagemap) = pagemap {
-        pagemap.close();
-    }
-    found
-}
-
-/// `glebe_region_page` of the header.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(C)]
-#[allow(missing_docs, reason = "explained in the header")]
-pub struct RawPage {
-    pub state: u8,
-    pub dirty: u8,
-    pub pins: u16,
-    pub frame: u32,
-}
-
-/// Calls `each` with the states of `count` pages from page `first` on.
-pub(crate) fn pages(
-    handle: u64,
-    first: usize,
-    count: usize,
-    mut each: impl FnMut(usize, RawPage),
-) -> Result<(), RegionError> {
-    with(handle, |region| {
-        let control = region.control;
-        if count == 0 {
-            return Err(RegionError::ZeroSize);
-        }
-        let end = first.checked_add(count).ok_or(RegionError::Overflow)?;
-        let bytes = control.bytes.load(Ordering::Relaxed);
-        if round_up(bytes, PAGE_BYTES).is_none_or(|bytes| end > bytes >> PAGE_SHIFT) {
-            return Err(RegionError::Outside);
-        }
-        let unit_pages = control.table.unit_pages();
-        for page in first..end {
-            let entry = control.table.entry(page);
-            let unit = control.table.unit(page / unit_pages);
-            let frame = match entry.state() {
-                table::State::Staged => entry.payload() as u32,
-                _ => 0,
-            };
-            each(
-                page - first,
-                RawPage {
-                    state: entry.state() as u8,
-                    dirty: u8::from(unit.is_dirty()),
-                    pins: unit.pins() as u16,
-                    frame,
-                },
-            );
-        }
-        Ok(())
     })
 }

@@ -4,7 +4,7 @@
 //! pagemap: a program that closes all of its descriptors closes none of them. It touches nothing
 //! of the program's, and reads the region's memory only where it is known to be there.
 
-use super::super::page_table::{PAGE_BYTES, PageNumber};
+use super::super::page_table::PAGE_BYTES;
 use super::super::store::codec::Scratch;
 use super::super::streams::Streams;
 use super::control::{Control, Count, FAILED, Request, SERVES_ALL, SERVES_USER, STAGING_SHARE};
@@ -217,10 +217,10 @@ impl Worker {
         if most == 0 {
             return;
         }
-        let ahead = self.streams.observe(PageNumber(unit as u64));
+        let ahead = self.streams.observe(unit as u64);
         let budget = self.control.budget.load(Ordering::Relaxed);
         let most = most.min(budget.saturating_sub(self.control.counted(Count::Pinned)) / 8);
-        let (first, units) = (ahead.first.0 as usize, ahead.pages);
+        let (first, units) = (ahead.first as usize, ahead.pages);
         // Of a stream that walks down, what is nearest lies last.
         let first = if first > unit {
             first

@@ -63,6 +63,14 @@ impl BlockTable {
         Some(records as u32..blocks as u32)
     }
 
+    /// Ends what `reserve_with_memory` began; nobody uses the blocks any more.
+    pub(super) fn unmap_with_memory(&self) {
+        let start = self.start.swap(0, Ordering::Relaxed);
+        if start != 0 {
+            mapping::unmap(start, self.blocks.load(Ordering::Relaxed) * BLOCK_BYTES);
+        }
+    }
+
     /// Reserves address space for the records of `count` blocks, 0 among them, which lie elsewhere.
     /// Once, by one thread, which may be one that libc does not know.
     pub(super) fn reserve_elsewhere(&self, count: usize) -> Result<(), Errno> {

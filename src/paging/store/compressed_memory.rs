@@ -126,10 +126,7 @@ impl CompressedMemory {
 
     /// Unmaps it with all that it holds, which nobody uses any more.
     pub(crate) fn unmap(&self) {
-        let start = self.start.swap(0, Ordering::Relaxed);
-        if start != 0 {
-            mapping::unmap(start, self.blocks.load(Ordering::Relaxed) * BLOCK_BYTES);
-        }
+        self.slots.table.unmap_with_memory();
     }
 
     /// In the child of a fork: frees the lock, whose holder is no more.
