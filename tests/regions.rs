@@ -68,7 +68,7 @@ fn churn(region: &Region, seed: u64, steps: usize) {
                 "seed {seed} step {step} word {index}"
             );
         }
-        if next(&mut state) % 2 == 0 {
+        if next(&mut state).is_multiple_of(2) {
             versions[page] += 1;
             for index in range {
                 words[index].store(word(index, versions[page]), Ordering::Relaxed);

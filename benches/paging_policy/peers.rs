@@ -184,10 +184,10 @@ impl TwoQueues {
                 self.place[victim as usize] = Place::FirstGhost;
                 self.ghosts.push(&mut self.links, victim);
             }
-            if self.ghosts.length > self.memory / 2 {
-                if let Some(forgotten) = self.ghosts.pop(&mut self.links) {
-                    self.place[forgotten as usize] = Place::Nowhere;
-                }
+            if self.ghosts.length > self.memory / 2
+                && let Some(forgotten) = self.ghosts.pop(&mut self.links)
+            {
+                self.place[forgotten as usize] = Place::Nowhere;
             }
         } else if let Some(victim) = self.main.pop(&mut self.links) {
             self.place[victim as usize] = Place::Nowhere;
@@ -258,10 +258,10 @@ impl S3Fifo {
                 } else {
                     self.place[at] = Place::FirstGhost;
                     self.ghosts.push(&mut self.links, page);
-                    if self.ghosts.length > self.memory * 9 / 10 {
-                        if let Some(forgotten) = self.ghosts.pop(&mut self.links) {
-                            self.place[forgotten as usize] = Place::Nowhere;
-                        }
+                    if self.ghosts.length > self.memory * 9 / 10
+                        && let Some(forgotten) = self.ghosts.pop(&mut self.links)
+                    {
+                        self.place[forgotten as usize] = Place::Nowhere;
                     }
                     return;
                 }

@@ -162,12 +162,6 @@ impl File {
         Ok(())
     }
 
-    /// Provides space on the device for a range of bytes, by which the file grows if it must:
-    /// ENOSPC comes now and not when they are written. EOPNOTSUPP of file systems that cannot.
-    pub(crate) fn reserve(self, offset: u64, bytes: u64) -> Result<(), Errno> {
-        self.allocate(0, offset, bytes)
-    }
-
     /// Gives the space of a range of bytes back; they read as zeroes. EOPNOTSUPP of file systems
     /// that cannot, and nothing has changed.
     pub(crate) fn punch(self, offset: u64, bytes: u64) -> Result<(), Errno> {
@@ -333,7 +327,6 @@ mod tests {
         call(libc::SYS_fcntl, grow).expect("a seal");
 
         assert_eq!(sealed.write_at(&[9; 4096], 8192), Err(Errno(libc::EPERM)));
-        assert!(sealed.reserve(4096, 8192).is_err());
         assert!(sealed.write_at(&[9; 8192], 4096).is_err());
         assert_eq!(sealed.bytes(), Ok(8192));
         let mut read = [0; 4096];
@@ -343,12 +336,8 @@ mod tests {
     }
 
     #[test]
-    fn space_is_reserved_punched_and_cut() {
+    fn space_is_punched_and_cut() {
         let file = File::create_nameless(c"/var/tmp").expect("a file");
-        match file.reserve(0, 3 << 16) {
-            Ok(()) => assert_eq!(file.bytes(), Ok(3 << 16)),
-            Err(error) => skip("the file system reserves nothing", error),
-        }
         file.write_at(&vec![5; 3 << 16], 0).expect("room");
         match file.punch(1 << 16, 1 << 16) {
             Ok(()) => {

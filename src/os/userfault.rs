@@ -17,7 +17,6 @@ const READ_WRITE: usize = 3;
 
 const UFFDIO_API: usize = request(READ_WRITE, 0x3F, size_of::<ApiRequest>());
 const UFFDIO_REGISTER: usize = request(READ_WRITE, 0, size_of::<RegisterRequest>());
-const UFFDIO_UNREGISTER: usize = request(READ, 1, size_of::<Range>());
 const UFFDIO_WAKE: usize = request(READ, 2, size_of::<Range>());
 const UFFDIO_COPY: usize = request(READ_WRITE, 3, size_of::<TransferRequest>());
 const UFFDIO_ZEROPAGE: usize = request(READ_WRITE, 4, size_of::<FillRequest>());
@@ -81,17 +80,8 @@ pub(crate) struct Features(u64);
 impl Features {
     /// None.
     pub(crate) const NONE: Features = Features(0);
-    /// Absent pages can be made to fault for good.
-    pub(crate) const POISON: Features = Features(1 << 14);
-    /// Writes to protected pages are noted by the kernel, and nobody waits (Linux 6.7).
-    pub(crate) const WRITES_NOTED: Features = Features(1 << 15);
     /// Pages can be moved (Linux 6.8).
     pub(crate) const MOVE: Features = Features(1 << 16);
-
-    /// Whether all of `others` are among them.
-    pub(crate) fn contain(self, others: Features) -> bool {
-        self.0 & others.0 == others.0
-    }
 }
 
 impl BitOr for Features {
@@ -300,12 +290,6 @@ impl UserfaultFd {
             ioctls: 0,
         };
         self.request(UFFDIO_REGISTER, &mut request).map(|_| ())
-    }
-
-    /// Ends that.
-    pub(crate) fn unregister(self, start: usize, bytes: usize) -> Result<(), Errno> {
-        self.request(UFFDIO_UNREGISTER, &mut range(start, bytes))
-            .map(|_| ())
     }
 
     /// Makes absent pages present with a copy of what `from` points to, readable and aligned to a

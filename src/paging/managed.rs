@@ -212,7 +212,8 @@ pub(super) fn is_tracked(address: usize, bytes: usize) -> bool {
 /// other granule becomes tracked meanwhile.
 fn hold(address: usize, bytes: usize) {
     for_each_tracked(address, bytes, |slot| {
-        core::mem::forget(slot.lock());
+        // It stays busy: `held` finds it again.
+        let _ = slot.lock();
     });
 }
 

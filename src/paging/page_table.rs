@@ -119,11 +119,6 @@ impl Entry {
         self.0 & BUSY != 0
     }
 
-    /// Whether it is in a queue of the resident set.
-    pub(crate) fn is_queued(self) -> bool {
-        self.0 & QUEUED != 0
-    }
-
     /// Whether the page could not be moved when it was tried last.
     pub(crate) fn is_unmovable(self) -> bool {
         self.0 & UNMOVABLE != 0
@@ -429,7 +424,7 @@ mod tests {
         assert_eq!(entry.state(), State::Compressed);
         assert_eq!(entry.payload(), (1 << 40) - 1);
         assert_eq!(entry.age(), 0xabcd);
-        assert!(!entry.is_busy() && !entry.is_queued() && !entry.is_unmovable());
+        assert!(!entry.is_busy() && !entry.is_unmovable());
     }
 
     #[test]
@@ -440,7 +435,7 @@ mod tests {
         assert!(slot.set_queued() && !slot.set_queued());
         locked.finish(Entry::new(State::Same, 7));
         assert_eq!(slot.load().state(), State::Same);
-        assert!(slot.load().is_queued());
+        assert!(!slot.set_queued());
         slot.lock().leave();
         assert_eq!(slot.load().payload(), 7);
     }

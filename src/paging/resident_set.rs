@@ -398,7 +398,6 @@ impl<'a> ResidentSet<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    extern crate std;
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeMap;
     use std::vec::Vec;

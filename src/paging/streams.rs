@@ -121,8 +121,6 @@ impl Streams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    extern crate std;
-    use std::vec::Vec;
 
     /// Runs a program that touches `pages` over `streams`; its faults, and pages brought in ahead.
     fn faults(pages: impl Iterator<Item = u64>) -> (usize, usize) {
@@ -184,7 +182,7 @@ mod tests {
     #[test]
     fn random_faults_bring_hardly_anything_in() {
         let mut state = 88_172_645_463_325_252u64;
-        let pages: Vec<u64> = (0..20_000)
+        let pages: std::vec::Vec<u64> = (0..20_000)
             .map(|_| {
                 state ^= state << 13;
                 state ^= state >> 7;
