@@ -243,6 +243,8 @@ fn linking(mode: Mode, profile: Profile) -> Vec<String> {
         Mode::Static => {
             let doors = include_str!("../src/abi/exports.txt").lines();
             let doors = doors.filter_map(|line| line.split_once(" = "));
+            // As glebe.pc has it: libc's own stays.
+            let doors = doors.filter(|(name, _)| *name != "_Fork");
             let takeover = doors.map(|(name, ours)| format!("-Wl,--defsym={name}={ours}"));
             takeover
                 .chain([profile.archive().display().to_string()])

@@ -17,6 +17,8 @@ const MANUAL: &str = include_str!("glebe.1");
 const PKG_CONFIG: &str = include_str!("glebe.pc.in");
 /// Lines `malloc = glebe_malloc`; `#` begins a comment.
 const EXPORTS: &str = include_str!("../../abi/exports.txt");
+/// What a program that links the static library leaves to libc, since a static libc calls it too.
+const NOT_TAKEN_OVER: &str = "_Fork";
 
 /// What is installed, by its path under the prefix.
 const FILES: [(&str, Source); 7] = [
@@ -210,7 +212,9 @@ fn pkg_config(prefix: &Path) -> String {
     let takeover: Vec<String> = EXPORTS
         .lines()
         .filter_map(|line| line.split('#').next()?.split_once('='))
-        .map(|(name, ours)| format!("-Wl,--defsym={}={}", name.trim(), ours.trim()))
+        .map(|(name, ours)| (name.trim(), ours.trim()))
+        .filter(|(name, _)| *name != NOT_TAKEN_OVER)
+        .map(|(name, ours)| format!("-Wl,--defsym={name}={ours}"))
         .collect();
     PKG_CONFIG
         .replace("@PREFIX@", &prefix.display().to_string())
@@ -223,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn glebe_pc_binds_every_exported_name_and_leaves_no_placeholder() {
+    fn glebe_pc_binds_the_exported_names_and_leaves_no_placeholder() {
         let text = pkg_config(Path::new("/opt/glebe"));
         assert!(text.contains("\nprefix=/opt/glebe\n"));
         assert!(text.contains("-Wl,--defsym=malloc=glebe_malloc "));
