@@ -90,11 +90,34 @@ pub(crate) fn errno() -> c_int {
     unsafe { *libc::__errno_location() }
 }
 
-/// Writes `text` to descriptor `fd` with one write(2); what cannot be written is lost.
+/// Writes `text` to descriptor `fd` with one write(2); what cannot be written is lost. A thread of
+/// ours with a table of descriptors of its own writes to the program's descriptor `fd`.
 pub(crate) fn write_once(fd: c_int, text: &[u8]) {
     let _kept = ErrnoKept::new();
     // SAFETY: `text` is readable for its length.
-    let _ = unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
+    let write = |fd| unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
+    if write(fd) < 0
+        && [libc::EBADF, libc::EINVAL].contains(&errno())
+        && let Some(copy) = copy_of_first_threads(fd)
+    {
+        write(copy);
+        // SAFETY: the copy is ours.
+        unsafe { libc::close(copy) };
+    }
+}
+
+/// A copy of descriptor `fd` of the thread that the process began with (Linux 5.6).
+fn copy_of_first_threads(fd: c_int) -> Option<c_int> {
+    // SAFETY: the calls read no memory.
+    unsafe {
+        let process = libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) as c_int;
+        if process < 0 {
+            return None;
+        }
+        let copy = libc::syscall(libc::SYS_pidfd_getfd, process, fd, 0) as c_int;
+        libc::close(process);
+        (copy >= 0).then_some(copy)
+    }
 }
 
 /// Appends `text` to the file `path` with one write(2); whether that worked.

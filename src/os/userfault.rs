@@ -262,6 +262,18 @@ impl UserfaultFd {
         made
     }
 
+    /// Gives the numbers of the standard descriptors, where they are free, to copies of it: what is
+    /// written there by its number fails, and never reaches a file of ours.
+    pub(crate) fn occupy_standard_descriptors(self) {
+        let duplicate = [self.0 as usize, libc::F_DUPFD_CLOEXEC as usize, 0];
+        while let Ok(copy) = call(libc::SYS_fcntl, duplicate) {
+            if copy > libc::STDERR_FILENO as usize {
+                let _ = call(libc::SYS_close, [copy, 0, 0]);
+                return;
+            }
+        }
+    }
+
     /// Closes it: what is registered with it is no more.
     pub(crate) fn close(self) {
         let _ = call(libc::SYS_close, [self.0 as usize, 0, 0]);

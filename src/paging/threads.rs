@@ -184,6 +184,7 @@ extern "C" fn handle_faults(_: usize) -> ! {
 
 fn set_up() -> Result<UserfaultFd, Obstacle> {
     let userfault = open()?;
+    userfault.occupy_standard_descriptors();
     let (start, bytes) = staging::range();
     userfault
         .register(start, bytes, Modes::MISSING)
