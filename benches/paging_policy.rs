@@ -12,10 +12,20 @@ mod ours;
 #[path = "paging_policy/peers.rs"]
 mod peers;
 #[path = "../src/paging/resident_set.rs"]
-#[allow(dead_code, unreachable_pub, reason = "a part of it")]
+#[allow(
+    dead_code,
+    unused_extern_crates,
+    unused_imports,
+    reason = "a part of it, with its tests"
+)]
 mod resident_set;
 #[path = "../src/paging/streams.rs"]
-#[allow(dead_code, unreachable_pub, reason = "a part of it")]
+#[allow(
+    dead_code,
+    unused_extern_crates,
+    unused_imports,
+    reason = "a part of it, with its tests"
+)]
 mod streams;
 #[path = "paging_policy/traces.rs"]
 mod traces;
