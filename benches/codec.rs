@@ -9,6 +9,7 @@
     unreachable_pub,
     unused_extern_crates,
     unused_imports,
+    unused_macros,
     reason = "more of the library, with its tests, than the benchmark uses"
 )]
 

@@ -91,7 +91,7 @@ struct Machine<'a> {
 
 /// Runs `trace` with `memory` pages, staging included.
 pub(crate) fn run(trace: &Trace, memory: usize, terms: Terms) -> Outcome {
-    let words: Vec<_> = (0..4 * memory).map(|_| AtomicU64::new(0)).collect();
+    let words: Vec<_> = (0..5 * memory).map(|_| AtomicU64::new(0)).collect();
     let mut set = ResidentSet::new();
     set.give_table(&words);
     let entry = Entry {

@@ -47,7 +47,7 @@ pub(super) fn prepare() -> bool {
     if PREPARED.swap(true, Ordering::Relaxed) {
         return true;
     }
-    let words = (4 * budget::asked_bytes() / PAGE_BYTES).next_power_of_two();
+    let words = 5 * budget::asked_bytes().div_ceil(PAGE_BYTES);
     let Some(table) = metadata::map_table(words * size_of::<AtomicU64>()) else {
         return false;
     };
