@@ -18,6 +18,9 @@ pub(crate) struct RawFutexLock {
 /// A value behind a [`RawFutexLock`].
 pub(crate) type Mutex<T> = lock_api::Mutex<RawFutexLock, T>;
 
+/// Its value while it is held.
+pub(crate) type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawFutexLock, T>;
+
 impl RawFutexLock {
     fn futex(&self, operation: i32, value: u32) {
         // SAFETY: the word lives as long as `self`; a wait returns on any change, and every

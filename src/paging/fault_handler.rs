@@ -8,10 +8,12 @@ use super::staging;
 use super::statistics::{Count, count};
 use super::store::{self, codec};
 use super::streams::Streams;
-use crate::os::helper_thread::Patience;
+use crate::os::futex::{Mutex, MutexGuard};
+use crate::os::helper_thread::{Patience, futex_wait, futex_wake_all};
 use crate::os::process;
 use crate::os::userfault::{Event, EventKind, Filled, UserfaultFd, Wake};
 use crate::report;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Most events that are taken at a time.
 const EVENTS: usize = 16;
@@ -32,6 +34,46 @@ pub(super) struct FaultHandler {
 
 /// Where pages are put together that are brought in at once.
 pub(super) type Buffers = [Buffer; AHEAD];
+
+/// Held while a fault is served and what comes after it is brought in.
+static SERVING: Mutex<()> = Mutex::new(());
+/// The thread that is in the middle of a fork; 0 without one.
+static FORKING: AtomicU32 = AtomicU32::new(0);
+
+/// Law: while memory is copied for the child of a fork, no page comes in; else the child might have
+/// the page's entry as it was after, and memory as it was before. The forking thread's own faults
+/// are served, since they come before the copy or after it.
+fn begin_to_serve(thread: i32) -> MutexGuard<'static, ()> {
+    loop {
+        let serving = SERVING.lock();
+        // SeqCst pairs with `hold_still`: it waits for the lock, or is seen here.
+        let forking = FORKING.load(Ordering::SeqCst);
+        if forking == 0 || forking == thread.cast_unsigned() {
+            return serving;
+        }
+        drop(serving);
+        futex_wait(&FORKING, forking, None);
+    }
+}
+
+/// Has no other thread's faults served until [`go_on`]: `thread` is about to fork.
+pub(super) fn hold_still(thread: i32) {
+    FORKING.store(thread.cast_unsigned(), Ordering::SeqCst);
+    drop(SERVING.lock());
+}
+
+/// The fork is over.
+pub(super) fn go_on() {
+    FORKING.store(0, Ordering::SeqCst);
+    futex_wake_all(&FORKING);
+}
+
+/// In a child after fork: who served is no more.
+pub(super) fn reset() {
+    // SAFETY: the child has one thread, and it does not hold the lock.
+    unsafe { SERVING.raw() }.reset();
+    FORKING.store(0, Ordering::SeqCst);
+}
 
 static ZEROES: Buffer = Buffer([0; PAGE_BYTES]);
 
@@ -55,9 +97,13 @@ impl FaultHandler {
             };
             for event in &events[..taken] {
                 if let EventKind::PageFault {
-                    address, writes, ..
+                    address,
+                    writes,
+                    thread,
+                    ..
                 } = event.kind()
                 {
+                    let _serving = begin_to_serve(thread);
                     let began_ns = process::now_ns();
                     self.serve(PageNumber::of(address), writes);
                     let took_ns = process::now_ns() - began_ns;

@@ -36,7 +36,7 @@ use page_table::{Entry, State};
 
 use crate::config;
 use crate::os::pagemap::Pagemap;
-use crate::os::process::SignalsBlocked;
+use crate::os::process::{self, SignalsBlocked};
 use crate::os::stdio_files;
 use crate::report;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -186,12 +186,14 @@ pub(crate) fn before_fork() {
     if is_active() && threads::are_running() {
         core::mem::forget(evictor::EVICTION.lock());
         store::hold_removals();
+        fault_handler::hold_still(process::thread_id());
     }
 }
 
 /// Lets the evictor go on.
 pub(crate) fn after_fork_in_parent() {
     if is_active() && store::release_removals() {
+        fault_handler::go_on();
         store::after_fork_in_parent();
         // SAFETY: locked by `before_fork` of this thread.
         unsafe { evictor::EVICTION.force_unlock(Default::default()) };
@@ -218,6 +220,7 @@ fn recover() {
     unsafe { evictor::EVICTION.raw() }.reset();
     store::after_fork_in_child();
     relocation::reset();
+    fault_handler::reset();
     resident::forget_all();
     take_stock();
     if threads::restart().is_err() {
