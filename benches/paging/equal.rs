@@ -52,25 +52,27 @@ pub(crate) fn limit(
     if kind == Kind::File {
         return Ok((total_kib as u64, String::new()));
     }
-    let mut said = Vec::new();
+    let (mut said, mut measured) = (Vec::new(), 0);
     let mut least = LEAST_SHARE * total_kib;
     // As if two and a half pages became one; the first trial says better.
     let mut share = 0.4;
     loop {
         let limit = (total_kib - share * heap_kib) / (1.0 - share);
         let limit = limit.clamp(least, total_kib);
-        if said.len() == trials {
+        if measured == trials {
             return Ok((limit as u64, said.join(", ")));
         }
         let pool_kib = match trial(Memory::Swap(kind, limit as u64)) {
             Ok(run) => run.pool_kib,
-            Err(why) if why.starts_with("killed") && limit < total_kib => {
+            // There are fewer of these than it takes to come near the total.
+            Err(why) if why.starts_with("killed") && limit < (1.0 - NEAR) * total_kib => {
                 said.push(format!("{:.0}: killed", limit / 1024.0));
                 least = f64::midpoint(limit, total_kib);
                 continue;
             }
             Err(why) => return Err(why),
         };
+        measured += 1;
         said.push(format!("{:.0} + {:.0}", limit / 1024.0, pool_kib / 1024.0));
         if ((limit + pool_kib) / total_kib - 1.0).abs() <= NEAR {
             return Ok((limit as u64, said.join(", ")));
