@@ -16,10 +16,12 @@ use crate::os::userfault::Wake;
 use core::sync::atomic::Ordering;
 
 /// Units are fresh until they have proven that they are wanted; fresh ones leave first while they
-/// are more than a part in this of all, and enough for an instruction.
+/// are more than a part in this of all.
 const FRESH_SHARE: usize = 8;
 /// Of the newest units so many stay: instructions may need several at once.
 const SPARED: usize = 8;
+/// And so many of each list, while the other has more.
+const FEW: usize = SPARED / 2;
 /// The kernel is asked so often to move a page.
 const TRIES: u32 = 1000;
 
@@ -55,10 +57,11 @@ impl Worker {
             return self.fresh.newest_but(&self.control.table, SPARED);
         }
         let all = self.fresh.length() + self.proven.length();
-        if self.fresh.length() > (all / FRESH_SHARE).max(SPARED / 2) {
-            self.fresh.oldest()
+        let from_fresh = self.fresh.length() > (all / FRESH_SHARE).max(FEW);
+        if from_fresh || self.proven.length() <= FEW {
+            self.fresh.oldest().or(self.proven.oldest())
         } else {
-            self.proven.oldest().or(self.fresh.oldest())
+            self.proven.oldest()
         }
     }
 
