@@ -40,12 +40,12 @@ impl Worker {
             }
             (_, Kind::Shared) => {
                 self.make_room(1);
+                self.admit(unit, false, false);
                 let found = match page {
                     Some(page) => self.map_shared_page_first(page),
                     None => false,
                 };
                 self.map_rest_of_shared(unit);
-                self.admit(unit, false, false);
                 if found {
                     Count::SharedFaults
                 } else {
@@ -103,7 +103,7 @@ impl Worker {
         }
     }
 
-    /// A unit is in its place now.
+    /// A unit is about to be in its place: whoever its arrival lets go on finds the entry so.
     fn admit(&mut self, unit: usize, proven: bool, dirty: bool) {
         let table = self.control.table;
         self.touched = self.touched.max(unit + 1);
@@ -160,16 +160,12 @@ impl Worker {
         }
         rest.fill(0);
         let dirty = writes && !plan.read_only;
-        self.copy_in(
-            self.control.address(first),
-            self.control.buffer,
-            bytes,
-            !dirty,
-        );
         for unit in first..first + units {
             let proven = self.left_lately(unit);
             self.admit(unit, proven, dirty);
         }
+        let address = self.control.address(first);
+        self.copy_in(address, self.control.buffer, bytes, !dirty);
         Ok(())
     }
 
@@ -180,9 +176,8 @@ impl Worker {
         let address = control.address(unit);
         let stored = |entry: Entry| matches!(entry.state(), State::Stored | State::Same);
         let found = table.pages_of(unit).any(|page| stored(table.entry(page)));
-        if !found && !writes {
-            self.zero_in(address, control.plan.unit_bytes);
-        } else {
+        let zero = !found && !writes;
+        if !zero {
             for (index, page) in table.pages_of(unit).enumerate() {
                 let place = (control.buffer + index * PAGE_BYTES) as *mut [u8; PAGE_BYTES];
                 // SAFETY: within the buffer, which holds a unit and is this thread's.
@@ -191,11 +186,15 @@ impl Worker {
                     report::page_lost(address + index * PAGE_BYTES);
                 }
             }
-            self.copy_in(address, control.buffer, control.plan.unit_bytes, false);
             self.drop_stored(unit);
         }
         let proven = found && self.left_lately(unit);
         self.admit(unit, proven, false);
+        if zero {
+            self.zero_in(address, control.plan.unit_bytes);
+        } else {
+            self.copy_in(address, control.buffer, control.plan.unit_bytes, false);
+        }
         found
     }
 
@@ -206,6 +205,10 @@ impl Worker {
         let bytes = self.control.plan.unit_bytes;
         let is_file = self.control.plan.kind == Kind::File;
         let dirty = is_file && (entry.is_dirty() || writes && !self.control.plan.read_only);
+        self.control.table.set_frame(number, None);
+        self.control.count(Count::Staged, -1);
+        let proven = self.control.plan.eviction == Eviction::Adaptive;
+        self.admit(unit, proven, dirty);
         let mut done = 0;
         // What moves can be written to at once, so what is clean must be copied.
         while done < bytes && (!is_file || dirty) {
@@ -221,13 +224,6 @@ impl Worker {
             self.copy_in(to + done, from + done, bytes - done, !dirty);
             mapping::discard_without_errno(from, bytes);
         }
-        self.control.table.set_frame(number, None);
-        self.control.count(Count::Staged, -1);
-        self.admit(
-            unit,
-            self.control.plan.eviction == Eviction::Adaptive,
-            dirty,
-        );
     }
 
     /// Takes what of a unit is stored out of the store.
