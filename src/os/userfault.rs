@@ -80,8 +80,6 @@ pub(crate) struct Features(u64);
 impl Features {
     /// None.
     pub(crate) const NONE: Features = Features(0);
-    /// Faults name the thread (Linux 4.14).
-    pub(crate) const THREAD_ID: Features = Features(1 << 8);
     /// Pages can be moved (Linux 6.8).
     pub(crate) const MOVE: Features = Features(1 << 16);
 }
@@ -180,8 +178,6 @@ pub(crate) enum EventKind {
         writes: bool,
         /// Whether the page is there, and protected.
         write_protected: bool,
-        /// The thread, with [`Features::THREAD_ID`].
-        thread: i32,
     },
     /// Something that was not asked for.
     Other,
@@ -211,7 +207,6 @@ impl Event {
             address: self.second as usize,
             writes: self.first & WRITE != 0,
             write_protected: self.first & WRITE_PROTECTED != 0,
-            thread: self.third as i32,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::budget;
 use super::evictor;
-use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State};
+use super::page_table::{self, Entry, Locked, PAGE_BYTES, PageNumber, Slot, State, held};
 use super::resident::{self, Admission, Stamp};
 use super::staging;
 use super::statistics::{Count, count};
@@ -35,44 +35,97 @@ pub(super) struct FaultHandler {
 /// Where pages are put together that are brought in at once.
 pub(super) type Buffers = [Buffer; AHEAD];
 
-/// Held while a fault is served and what comes after it is brought in.
-static SERVING: Mutex<()> = Mutex::new(());
-/// The thread that is in the middle of a fork; 0 without one.
-static FORKING: AtomicU32 = AtomicU32::new(0);
+/// Pages that came in while a fork went on, whose entries stay busy and as they were until it is
+/// over.
+///
+/// Law: what a fork copies at whatever moment, an entry and its page, fits together. The child finds
+/// the page in memory, or the entry that says where it is.
+struct Pending {
+    entries: [Option<(PageNumber, Admission)>; MOST_PENDING],
+    length: usize,
+}
 
-/// Law: while memory is copied for the child of a fork, no page comes in; else the child might have
-/// the page's entry as it was after, and memory as it was before. The forking thread's own faults
-/// are served, since they come before the copy or after it.
-fn begin_to_serve(thread: i32) -> MutexGuard<'static, ()> {
-    loop {
-        let serving = SERVING.lock();
-        // SeqCst pairs with `hold_still`: it waits for the lock, or is seen here.
-        let forking = FORKING.load(Ordering::SeqCst);
-        if forking == 0 || forking == thread.cast_unsigned() {
-            return serving;
+/// Most such pages; whoever wants more waits for the fork.
+const MOST_PENDING: usize = 512;
+
+/// Held while a fault is served and what comes after it is brought in.
+static SERVING: Mutex<Pending> = Mutex::new(Pending {
+    entries: [None; MOST_PENDING],
+    length: 0,
+});
+/// Whether a fork goes on.
+static FORKING: AtomicU32 = AtomicU32::new(0);
+/// A thread that waits for a fork may hold what the fork waits for; so it does not wait for ever.
+const LONGEST_FORK_NS: u64 = 1_000_000_000;
+
+impl Pending {
+    fn contains(&self, page: PageNumber) -> bool {
+        self.entries[..self.length]
+            .iter()
+            .any(|entry| entry.is_some_and(|(pending, _)| pending == page))
+    }
+
+    fn is_full(&self) -> bool {
+        self.length == MOST_PENDING
+    }
+
+    fn push(&mut self, page: PageNumber, how: Admission) {
+        if let Some(place) = self.entries.get_mut(self.length) {
+            *place = Some((page, how));
+            self.length += 1;
         }
-        drop(serving);
-        futex_wait(&FORKING, forking, None);
     }
 }
 
-/// Has no other thread's faults served until [`go_on`]: `thread` is about to fork.
-pub(super) fn hold_still(thread: i32) {
-    FORKING.store(thread.cast_unsigned(), Ordering::SeqCst);
+/// No entry becomes that of a page in memory until [`go_on`]: a fork comes.
+pub(super) fn hold_still() {
+    // SeqCst pairs with the load in `finish`: it sees this, or is waited for here.
+    FORKING.store(1, Ordering::SeqCst);
     drop(SERVING.lock());
 }
 
-/// The fork is over.
+/// The fork is over: the entries are made what they should be.
 pub(super) fn go_on() {
+    let mut pending = SERVING.lock();
     FORKING.store(0, Ordering::SeqCst);
+    let length = core::mem::take(&mut pending.length);
+    for entry in pending.entries.iter_mut().take(length) {
+        if let Some((page, how)) = entry.take()
+            && let Some(slot) = page_table::slot(page)
+        {
+            come_in(held(slot), page, how);
+        }
+    }
+    drop(pending);
     futex_wake_all(&FORKING);
 }
 
-/// In a child after fork: who served is no more.
+/// In a child after fork: who served is no more, and entries are righted otherwise.
 pub(super) fn reset() {
     // SAFETY: the child has one thread, and it does not hold the lock.
     unsafe { SERVING.raw() }.reset();
+    SERVING.lock().length = 0;
     FORKING.store(0, Ordering::SeqCst);
+}
+
+/// Notes that a page is in memory now.
+fn come_in(locked: Locked<'_>, page: PageNumber, how: Admission) {
+    let before = locked.entry();
+    budget::count_resident(1);
+    locked.finish(Entry::new(State::Resident, 0));
+    store::remove(before);
+    resident::admit(page, how);
+}
+
+/// The right to serve a fault; where a fork has gone on for a while, once it is over.
+fn begin_to_serve() -> MutexGuard<'static, Pending> {
+    let pending = SERVING.lock();
+    if !pending.is_full() {
+        return pending;
+    }
+    drop(pending);
+    futex_wait(&FORKING, 1, Some(LONGEST_FORK_NS));
+    SERVING.lock()
 }
 
 static ZEROES: Buffer = Buffer([0; PAGE_BYTES]);
@@ -97,15 +150,12 @@ impl FaultHandler {
             };
             for event in &events[..taken] {
                 if let EventKind::PageFault {
-                    address,
-                    writes,
-                    thread,
-                    ..
+                    address, writes, ..
                 } = event.kind()
                 {
-                    let _serving = begin_to_serve(thread);
+                    let mut pending = begin_to_serve();
                     let began_ns = process::now_ns();
-                    self.serve(PageNumber::of(address), writes);
+                    self.serve(PageNumber::of(address), writes, &mut pending);
                     let took_ns = process::now_ns() - began_ns;
                     count(Count::ServiceNs, took_ns as usize);
                 }
@@ -114,7 +164,7 @@ impl FaultHandler {
     }
 
     /// Brings a page in, and wakes who waits for it.
-    fn serve(&mut self, page: PageNumber, writes: bool) {
+    fn serve(&mut self, page: PageNumber, writes: bool, pending: &mut Pending) {
         count(Count::Faults, 1);
         evictor::wake_if_needed();
         if budget::is_exhausted() {
@@ -123,6 +173,9 @@ impl FaultHandler {
         let Some(slot) = page_table::slot_of_tracked(page) else {
             return self.zero_unless_present(page);
         };
+        if pending.contains(page) {
+            return self.zero_unless_present(page);
+        }
         let locked = slot.lock();
         let before = locked.entry();
         match before.state() {
@@ -139,7 +192,7 @@ impl FaultHandler {
                 } else {
                     self.zero(page)
                 };
-                self.finish(locked, page, done, Admission::FirstTouch);
+                self.finish(locked, page, done, Admission::FirstTouch, pending);
             }
             State::Staged => {
                 count(Count::StagedHits, 1);
@@ -150,6 +203,7 @@ impl FaultHandler {
                     page,
                     done,
                     Admission::StagedHit(Stamp(before.age())),
+                    pending,
                 );
             }
             State::Compressed | State::Same | State::Spilled => {
@@ -166,25 +220,39 @@ impl FaultHandler {
                 }
                 let from = self.buffers[0].0.as_ptr() as usize;
                 let done = self.copy(page, from, 1) == 1;
-                self.finish(locked, page, done, Admission::Refault(Stamp(before.age())));
+                self.finish(
+                    locked,
+                    page,
+                    done,
+                    Admission::Refault(Stamp(before.age())),
+                    pending,
+                );
             }
         }
-        self.follow_streams(page);
+        if FORKING.load(Ordering::SeqCst) == 0 {
+            self.follow_streams(page, pending);
+        }
     }
 
     /// Ends a fault: the page is resident now, or as it was where it could not be brought in (its
     /// range is gone).
-    fn finish(&self, locked: Locked<'static>, page: PageNumber, done: bool, how: Admission) {
-        let before = locked.entry();
+    fn finish(
+        &self,
+        locked: Locked<'static>,
+        page: PageNumber,
+        done: bool,
+        how: Admission,
+        pending: &mut Pending,
+    ) {
         if !done {
             locked.leave();
             let _ = self.userfault.wake(page.address(), PAGE_BYTES);
-            return;
+        } else if FORKING.load(Ordering::SeqCst) != 0 && !pending.is_full() {
+            // The entry stays busy.
+            pending.push(page, how);
+        } else {
+            come_in(locked, page, how);
         }
-        budget::count_resident(1);
-        locked.finish(Entry::new(State::Resident, 0));
-        store::remove(before);
-        resident::admit(page, how);
     }
 
     /// Fills a page with zeroes if it is absent, and wakes who waits for it.
@@ -233,7 +301,7 @@ impl FaultHandler {
     }
 
     /// Brings in what a stream of touches will want next.
-    fn follow_streams(&mut self, page: PageNumber) {
+    fn follow_streams(&mut self, page: PageNumber, pending: &mut Pending) {
         let ahead = self.streams.observe(page.0);
         if ahead.pages == 0 || budget::is_exhausted() {
             return;
@@ -266,7 +334,7 @@ impl FaultHandler {
                                 State::Zero => Admission::FirstTouch,
                                 _ => Admission::Refault(Stamp(locked.entry().age())),
                             };
-                            self.finish(locked, next.plus(index), index < done, how)
+                            self.finish(locked, next.plus(index), index < done, how, pending)
                         };
                     }
                 }

@@ -36,7 +36,7 @@ use page_table::{Entry, State};
 
 use crate::config;
 use crate::os::pagemap::Pagemap;
-use crate::os::process::{self, SignalsBlocked};
+use crate::os::process::SignalsBlocked;
 use crate::os::stdio_files;
 use crate::report;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -186,7 +186,7 @@ pub(crate) fn before_fork() {
     if is_active() && threads::are_running() {
         core::mem::forget(evictor::EVICTION.lock());
         store::hold_removals();
-        fault_handler::hold_still(process::thread_id());
+        fault_handler::hold_still();
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) fn probe() -> Result<(), Obstacle> {
 }
 
 fn open() -> Result<UserfaultFd, Obstacle> {
-    match UserfaultFd::open(Mode::Full, Features::MOVE | Features::THREAD_ID) {
+    match UserfaultFd::open(Mode::Full, Features::MOVE) {
         Ok(userfault) => Ok(userfault),
         Err(error) if error.0 == libc::EINVAL => Err(Obstacle::NoMove),
         Err(_) => Err(Obstacle::Privilege),
