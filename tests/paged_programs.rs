@@ -125,7 +125,8 @@ fn gxx_writes_the_same_code() {
         return;
     };
     let source = material("templates.cc");
-    same_under_a_budget(&stage, "160M", "g++", "cc1plus", |command| {
+    // Nine tenths of the compiler's memory are its own collector's, mapped past malloc.
+    same_under_a_budget(&stage, "14M", "g++", "cc1plus", |command| {
         command
             .args(["-std=c++20", "-O1", "-S", "-o", "-"])
             .arg(&source);
