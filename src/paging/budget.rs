@@ -18,6 +18,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 static BUDGET: AtomicUsize = AtomicUsize::new(0);
 /// What it was raised by because nothing more could be evicted.
 static EXCESS: AtomicUsize = AtomicUsize::new(0);
+/// Whether more was used than was asked for when that was raised.
+static WAS_EXCEEDED: AtomicBool = AtomicBool::new(false);
 static RESIDENT_PAGES: AtomicUsize = AtomicUsize::new(0);
 static STAGED_PAGES: AtomicUsize = AtomicUsize::new(0);
 static UNTRACKED_GRANULES: AtomicUsize = AtomicUsize::new(0);
@@ -116,11 +118,13 @@ pub(crate) fn is_exhausted() -> bool {
     used_bytes() > limit_bytes()
 }
 
-/// Raises the budget to what is used, since nothing more can be evicted; whether that is the first
-/// time.
-pub(crate) fn give_way() -> bool {
-    let needed = used_bytes().saturating_sub(asked_bytes()) + asked_bytes() / 32;
-    EXCESS.fetch_max(needed, Ordering::Relaxed) == 0
+/// Raises the budget to a little above what is used, since nothing more can be evicted; what is
+/// used, if that is more than was asked for, and for the first time.
+pub(crate) fn give_way() -> Option<usize> {
+    let used = used_bytes();
+    let excess = used.saturating_sub(asked_bytes());
+    EXCESS.fetch_max(excess + asked_bytes() / 32, Ordering::Relaxed);
+    (excess > 0 && !WAS_EXCEEDED.swap(true, Ordering::Relaxed)).then_some(used)
 }
 
 /// Waits until there is room, the evictor gives up, or some time has passed.

@@ -139,8 +139,8 @@ impl Evictor {
             }
             let patience = 4 + 2 * staging::frames() / BATCH;
             if !did_something || rounds_in_vain > patience {
-                if budget::give_way() {
-                    report::budget_exceeded(budget::asked_bytes(), budget::used_bytes());
+                if let Some(used) = budget::give_way() {
+                    report::budget_exceeded(budget::asked_bytes(), used);
                 }
                 budget::announce_room();
                 return;
