@@ -66,6 +66,22 @@ impl Cgroup {
         Some((all - files.parse::<f64>().ok()?) / 1024.0)
     }
 
+    /// What of it is swapped out, uncompressed.
+    pub(crate) fn swapped_kib(&self) -> f64 {
+        let read = |file: &str| fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let bytes = match self.version {
+            Version::One => {
+                let stat = read("memory.stat");
+                let line = stat
+                    .lines()
+                    .find_map(|line| line.strip_prefix("total_swap "));
+                line.and_then(|it| it.parse::<f64>().ok())
+            }
+            Version::Two => read("memory.swap.current").trim().parse().ok(),
+        };
+        bytes.unwrap_or(0.0) / 1024.0
+    }
+
     pub(crate) fn kill(&self) {
         let text = fs::read_to_string(self.processes()).unwrap_or_default();
         for process in text.lines().filter_map(|line| line.parse().ok()) {

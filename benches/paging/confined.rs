@@ -133,7 +133,8 @@ impl Running {
             // The second version charges zswap's pool to the group already.
             let outside = match (&self.swap, group.version()) {
                 (Some(swap), Version::Two) if swap.kind() == swap::Kind::Zswap => 0.0,
-                _ => pool,
+                // Others may swap too, on a machine that is short of memory.
+                _ => pool * (group.swapped_kib() / swap::used_kib().max(1.0)).min(1.0),
             };
             let usage = group.usage_kib().unwrap_or(0.0);
             self.total_kib = self.total_kib.max(usage + outside);

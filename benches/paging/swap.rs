@@ -73,6 +73,16 @@ impl Swap {
     }
 }
 
+/// What is swapped out on the whole machine, uncompressed.
+pub(crate) fn used_kib() -> f64 {
+    let text = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let used = text.lines().skip(1).filter_map(|line| {
+        let used = line.split_whitespace().nth(3)?;
+        used.parse::<f64>().ok()
+    });
+    used.sum()
+}
+
 /// A file or device that is swapped to.
 struct Area(PathBuf);
 
