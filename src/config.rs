@@ -34,7 +34,7 @@ pub(crate) enum StoreKind {
     Memory,
     /// A file.
     File,
-    /// Compressed memory up to half of the budget, then a file.
+    /// Compressed memory up to a quarter of the budget, then a file.
     Both,
 }
 

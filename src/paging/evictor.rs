@@ -384,7 +384,7 @@ impl Evictor {
             StoreKind::Memory => length.is_some(),
             StoreKind::File => false,
             StoreKind::Both => {
-                length.is_some() && memory.footprint_bytes() < budget::asked_bytes() / 2
+                length.is_some() && memory.footprint_bytes() < budget::asked_bytes() / 4
             }
         };
         if in_memory && let Some(handle) = memory.insert(bytes) {
