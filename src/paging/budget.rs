@@ -29,6 +29,9 @@ static ROOM: AtomicU32 = AtomicU32::new(0);
 /// Whether somebody may wait for that.
 static AWAITED: AtomicBool = AtomicBool::new(false);
 
+/// An excess above one part in this of the budget is worth a word: pages come in while others leave.
+const NOTABLE_EXCESS: usize = 16;
+
 /// A wait for room ends after this even without any: late is better than never.
 const LONGEST_WAIT_NS: u64 = 20_000_000;
 
@@ -124,7 +127,8 @@ pub(crate) fn give_way() -> Option<usize> {
     let used = used_bytes();
     let excess = used.saturating_sub(asked_bytes());
     EXCESS.fetch_max(excess + asked_bytes() / 32, Ordering::Relaxed);
-    (excess > 0 && !WAS_EXCEEDED.swap(true, Ordering::Relaxed)).then_some(used)
+    (excess > asked_bytes() / NOTABLE_EXCESS && !WAS_EXCEEDED.swap(true, Ordering::Relaxed))
+        .then_some(used)
 }
 
 /// Waits until there is room, the evictor gives up, or some time has passed.
