@@ -59,6 +59,8 @@ pub(super) struct Evictor {
     spill: Spill,
     /// What the last compaction left in compressed memory that holds nothing, in bytes.
     waste_left: usize,
+    /// Pages that no store took.
+    kept: usize,
 }
 
 /// The way to the spill file; closed for a while after a write has failed.
@@ -100,6 +102,7 @@ impl Evictor {
                 rest: 0,
                 has_failed: false,
             },
+            kept: 0,
             waste_left: 0,
         }
     }
@@ -123,15 +126,20 @@ impl Evictor {
         budget::note_peak();
         self.compact_if_it_pays();
         while budget::used_bytes() > budget::low_bytes() {
-            let before = budget::used_bytes();
-            let did_something = {
+            let (store_bytes, kept) = (store::memory().footprint_bytes(), self.kept);
+            let (did_something, emptied) = {
                 let mut ring = EVICTION.lock();
                 self.round(&mut ring)
             };
             budget::announce_room();
             relocation::serve(self.userfault, self.pagemap, &EVICTION);
             // Staging fills up first, and stores grow by whole blocks: one round says little.
-            let freed = before.saturating_sub(budget::used_bytes());
+            // What came in meanwhile is not the evictor's failure.
+            let grown = store::memory()
+                .footprint_bytes()
+                .saturating_sub(store_bytes);
+            let left = emptied.saturating_sub(self.kept - kept) * PAGE_BYTES;
+            let freed = left.saturating_sub(grown);
             if freed >= PAGE_BYTES * BATCH / 16 {
                 rounds_in_vain = 0;
             } else {
@@ -164,8 +172,8 @@ impl Evictor {
     }
 
     /// Tracks an area or more, moves a batch out, and stores as many; whether there was anything
-    /// to do.
-    fn round(&mut self, ring: &mut Ring) -> bool {
+    /// to do, and how many frames were emptied.
+    fn round(&mut self, ring: &mut Ring) -> (bool, usize) {
         let mut tracked = 0;
         let lean = budget::resident_pages() * PAGE_BYTES < budget::asked_bytes() / 2;
         while tracked < if lean { AREAS_AT_A_TIME } else { 1 } && self.track_oldest() {
@@ -183,7 +191,7 @@ impl Evictor {
             resident::staging_pages()
         };
         let stored = self.drain_to(ring, share);
-        tracked + found + stored > 0
+        (tracked + found + stored > 0, stored)
     }
 
     /// Tracks the oldest untracked area; `false` where there is none.
@@ -419,6 +427,7 @@ impl Evictor {
             // The contents have no other place: all that can be done is to try again.
             patience.pause();
         }
+        self.kept += 1;
         count(Count::Kept, 1);
         budget::count_resident(1);
         let Stamp(age) = resident::in_vain();
