@@ -7,38 +7,13 @@
    faults there are the program's own. */
 #include "check.h"
 #include "glebe.h"
-#include <setjmp.h>
-#include <signal.h>
-
-static sigjmp_buf back;
-
-static void leave(int signal)
-{
-    (void)signal;
-    siglongjmp(back, 1);
-}
-
-static int can_read(volatile char *at)
-{
-    if (sigsetjmp(back, 1))
-        return 0;
-    (void)*at;
-    return 1;
-}
-
-static int can_write(volatile char *at)
-{
-    if (sigsetjmp(back, 1))
-        return 0;
-    *at = *at;
-    return 1;
-}
+#include "touch.h"
 
 int main(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *block = glebe_guarded_alloc(page, 3 * page + 100), *plain = malloc(4 * page);
-    struct sigaction action = {.sa_handler = leave};
+    struct sigaction action = {.sa_handler = leave_touch};
     CHECK(block && plain && sigaction(SIGSEGV, &action, NULL) == 0);
     memset(block, 'x', 3 * page + 100);
 

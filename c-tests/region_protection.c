@@ -3,36 +3,11 @@
    Pages of a region can be protected and freed of it; contents stay through it, evicted or not, and
    faults there are the program's own. */
 #include "region.h"
-#include <setjmp.h>
-#include <signal.h>
-
-static sigjmp_buf back;
-
-static void leave(int signal)
-{
-    (void)signal;
-    siglongjmp(back, 1);
-}
-
-static int can_read(volatile char *at)
-{
-    if (sigsetjmp(back, 1))
-        return 0;
-    (void)*at;
-    return 1;
-}
-
-static int can_write(volatile char *at)
-{
-    if (sigsetjmp(back, 1))
-        return 0;
-    *at = *at;
-    return 1;
-}
+#include "touch.h"
 
 int main(void)
 {
-    signal(SIGSEGV, leave);
+    signal(SIGSEGV, leave_touch);
     for (int of_a_file = 0; of_a_file < 2; of_a_file++) {
         glebe_region_options options = region_options(4 * MIB, 512 * KIB);
         if (of_a_file) {
