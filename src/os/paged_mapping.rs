@@ -59,12 +59,12 @@ fn map(base: usize, bytes: usize, flags: i32, file: i32, offset: u64) -> Result<
 /// Makes shared memory of `bytes` zeroes; its descriptor.
 pub(crate) fn shared_memory(bytes: usize) -> Result<i32, Errno> {
     let _kept = ErrnoKept::new();
+    let long = libc::off_t::try_from(bytes).map_err(|_| Errno(libc::EFBIG))?;
     // SAFETY: the name ends in NUL.
     let made = unsafe { libc::memfd_create(c"glebe region".as_ptr(), libc::MFD_CLOEXEC) };
     if made < 0 {
         return Err(Errno(super::process::errno()));
     }
-    let long = libc::off_t::try_from(bytes).map_err(|_| Errno(libc::EFBIG))?;
     // SAFETY: a descriptor of ours.
     if unsafe { libc::ftruncate(made, long) } != 0 {
         let error = super::process::errno();
