@@ -40,16 +40,12 @@ fn relocate_area(
 ) {
     let Some(leaf) = area.leaf() else { return };
     for slot in (0..LEAF_PAGES).map(|index| leaf.slot(index)) {
-        if slot.load().state() != state {
-            continue;
-        }
         // Who is busy with the page is about to let go of what is stored.
-        let Some(locked) = slot.try_lock() else {
+        let Some(locked) = slot.try_lock_if(|it| it == state) else {
             continue;
         };
         let entry = locked.entry();
-        let is_still = entry.state() == state;
-        match is_still.then(|| relocate(entry.payload())).flatten() {
+        match relocate(entry.payload()) {
             Some(handle) => locked.finish(Entry::new(state, handle).with_age(entry.age())),
             None => locked.leave(),
         }

@@ -25,6 +25,8 @@ pub(super) const BATCH: usize = 64;
 const AREAS_AT_A_TIME: usize = 8;
 /// After the spill file took no more it is not tried for this many pages.
 const SPILL_REST: usize = 4096;
+/// Beside a file, compressed memory has one part in this of the budget.
+const MEMORY_SHARE: usize = 4;
 /// Most tries of a move that the kernel asks to repeat.
 const TRIES: usize = 16;
 
@@ -44,6 +46,7 @@ pub(super) fn wake() {
 
 /// Calls the evictor, if more is used than it likes.
 pub(super) fn wake_if_needed() {
+    // Release pairs with the Acquire of `run`.
     if budget::used_bytes() > budget::high_bytes() && WANTED.swap(1, Ordering::Release) == 0 {
         futex_wake_all(&WANTED);
     }
@@ -55,7 +58,6 @@ pub(super) struct Evictor {
     pagemap: Option<Pagemap>,
     scratch: codec::Scratch,
     compressed: [u8; PAGE_BYTES],
-    victims: [Victim; BATCH],
     spill: Spill,
     /// What the last compaction left in compressed memory that holds nothing, in bytes.
     waste_left: usize,
@@ -97,7 +99,6 @@ impl Evictor {
             pagemap,
             scratch: codec::Scratch::new(),
             compressed: [0; PAGE_BYTES],
-            victims: [Victim::NONE; BATCH],
             spill: Spill {
                 rest: 0,
                 has_failed: false,
@@ -110,7 +111,7 @@ impl Evictor {
     /// Evicts for ever.
     pub(super) fn run(&mut self) -> ! {
         loop {
-            // Acquire pairs with the Release of `wake_if_needed`.
+            // Acquire pairs with the Release of `wake` and `wake_if_needed`.
             if WANTED.swap(0, Ordering::Acquire) == 0 {
                 futex_wait(&WANTED, 0, None);
                 continue;
@@ -179,7 +180,7 @@ impl Evictor {
         while tracked < if lean { AREAS_AT_A_TIME } else { 1 } && self.track_oldest() {
             tracked += 1;
         }
-        let mut victims = self.victims;
+        let mut victims = [Victim::NONE; BATCH];
         let found = resident::victims(&mut victims);
         let victims = &mut victims[..found];
         victims.sort_unstable();
@@ -347,13 +348,7 @@ impl Evictor {
         // emptied, which is ours to do.
         let contents = unsafe { &*(staging::frame_address(frame) as *const [u8; PAGE_BYTES]) };
         let stored = self.put(contents);
-        let mut patience = Patience::new();
-        let locked = loop {
-            if let Some(locked) = slot.try_lock() {
-                break locked;
-            }
-            patience.pause();
-        };
+        let locked = slot.lock();
         let before = locked.entry();
         if !is_there(before) {
             locked.leave();
@@ -392,7 +387,7 @@ impl Evictor {
             StoreKind::Memory => length.is_some(),
             StoreKind::File => false,
             StoreKind::Both => {
-                length.is_some() && memory.footprint_bytes() < budget::asked_bytes() / 4
+                length.is_some() && memory.footprint_bytes() < budget::asked_bytes() / MEMORY_SHARE
             }
         };
         if in_memory && let Some(handle) = memory.insert(bytes) {
@@ -437,19 +432,14 @@ impl Evictor {
 }
 
 fn lock_resident(page: PageNumber) -> Option<Locked<'static>> {
-    let locked = page_table::slot(page)?.try_lock()?;
-    if locked.entry().state() == State::Resident {
-        return Some(locked);
-    }
-    locked.leave();
-    None
+    page_table::slot(page)?.try_lock_if(|state| state == State::Resident)
 }
 
 fn drop_frames((first, frames): (usize, usize)) {
     if frames > 0 {
         // Nobody can touch the frames: should the kernel refuse, they stay in memory until the
         // ring comes round, and moves into them fail.
-        mapping::discard(staging::frame_address(first), frames * PAGE_BYTES, false);
+        mapping::discard_without_errno(staging::frame_address(first), frames * PAGE_BYTES);
         budget::count_staged(-(frames as isize));
     }
 }

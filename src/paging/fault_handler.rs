@@ -178,7 +178,8 @@ impl FaultHandler {
         }
         let locked = slot.lock();
         let before = locked.entry();
-        match before.state() {
+        let stamp = Stamp(before.age());
+        let (kind, how, from) = match before.state() {
             // Not ours any more, or brought in meanwhile. Should it be absent all the same, the
             // program has given it back by itself, and expects zeroes.
             State::Unmanaged | State::Resident => {
@@ -186,49 +187,32 @@ impl FaultHandler {
                 return self.zero_unless_present(page);
             }
             State::Zero => {
-                count(Count::ZeroFaults, 1);
-                let done = if writes {
-                    self.copy(page, ZEROES.0.as_ptr() as usize, 1) == 1
-                } else {
-                    self.zero(page)
-                };
-                self.finish(locked, page, done, Admission::FirstTouch, pending);
+                let from = writes.then_some(ZEROES.0.as_ptr() as usize);
+                (Count::ZeroFaults, Admission::FirstTouch, from)
             }
             State::Staged => {
-                count(Count::StagedHits, 1);
-                let from = staging::frame_address(before.payload() as usize);
-                let done = self.copy(page, from, 1) == 1;
-                self.finish(
-                    locked,
-                    page,
-                    done,
-                    Admission::StagedHit(Stamp(before.age())),
-                    pending,
-                );
+                let frame = staging::frame_address(before.payload() as usize);
+                (Count::StagedHits, Admission::StagedHit(stamp), Some(frame))
             }
             State::Compressed | State::Same | State::Spilled => {
-                count(
-                    match before.state() {
-                        State::Compressed => Count::CompressedFaults,
-                        State::Same => Count::SameFaults,
-                        _ => Count::SpilledFaults,
-                    },
-                    1,
-                );
                 if !load(before, &mut self.raw, &mut self.buffers[0].0) {
                     report::page_lost(page.address());
                 }
+                let kind = match before.state() {
+                    State::Compressed => Count::CompressedFaults,
+                    State::Same => Count::SameFaults,
+                    _ => Count::SpilledFaults,
+                };
                 let from = self.buffers[0].0.as_ptr() as usize;
-                let done = self.copy(page, from, 1) == 1;
-                self.finish(
-                    locked,
-                    page,
-                    done,
-                    Admission::Refault(Stamp(before.age())),
-                    pending,
-                );
+                (kind, Admission::Refault(stamp), Some(from))
             }
-        }
+        };
+        count(kind, 1);
+        let done = match from {
+            Some(from) => self.copy(page, from, 1) == 1,
+            None => self.zero(page),
+        };
+        self.finish(locked, page, done, how, pending);
         if FORKING.load(Ordering::SeqCst) == 0 {
             self.follow_streams(page, pending);
         }
@@ -317,7 +301,7 @@ impl FaultHandler {
                 else {
                     break;
                 };
-                if !self.gather(locked.entry(), run) {
+                if !load(locked.entry(), &mut self.raw, &mut self.buffers[run].0) {
                     locked.leave();
                     break;
                 }
@@ -329,13 +313,11 @@ impl FaultHandler {
                 count(Count::Prefetched, done);
                 for (index, locked) in held.iter_mut().enumerate().take(run) {
                     if let Some(locked) = locked.take() {
-                        {
-                            let how = match locked.entry().state() {
-                                State::Zero => Admission::FirstTouch,
-                                _ => Admission::Refault(Stamp(locked.entry().age())),
-                            };
-                            self.finish(locked, next.plus(index), index < done, how, pending)
+                        let how = match locked.entry().state() {
+                            State::Zero => Admission::FirstTouch,
+                            _ => Admission::Refault(Stamp(locked.entry().age())),
                         };
+                        self.finish(locked, next.plus(index), index < done, how, pending);
                     }
                 }
             }
@@ -344,36 +326,21 @@ impl FaultHandler {
             rest -= passed;
         }
     }
-
-    /// Puts the contents of an absent page into a buffer.
-    fn gather(&mut self, entry: Entry, buffer: usize) -> bool {
-        let into = &mut self.buffers[buffer].0;
-        match entry.state() {
-            State::Zero => into.fill(0),
-            _ => return load(entry, &mut self.raw, into),
-        }
-        true
-    }
 }
 
 /// Makes the entry of an absent page busy.
 fn lock_absent(slot: &'static Slot) -> Option<Locked<'static>> {
-    let absent = |entry: Entry| !matches!(entry.state(), State::Unmanaged | State::Resident);
-    if !absent(slot.load()) {
-        return None;
-    }
-    let locked = slot.try_lock()?;
-    if absent(locked.entry()) {
-        return Some(locked);
-    }
-    locked.leave();
-    None
+    slot.try_lock_if(|state| !matches!(state, State::Unmanaged | State::Resident))
 }
 
 /// Reads an absent page from where it is; `false` where it cannot be read. Callers have made its
 /// entry busy, so that it stays there.
 pub(super) fn load(entry: Entry, raw: &mut [u8; PAGE_BYTES], into: &mut [u8; PAGE_BYTES]) -> bool {
     match entry.state() {
+        State::Zero => {
+            into.fill(0);
+            true
+        }
         State::Same => {
             let word = (entry.payload() as u32).to_ne_bytes();
             into.chunks_exact_mut(4)

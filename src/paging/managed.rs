@@ -3,19 +3,14 @@
 
 use super::budget;
 use super::page_table::{
-    self, AREA_SHIFT, Area, Entry, LEAF_PAGES, PAGE_BYTES, PageNumber, Slot, State, held,
+    self, AREA_GRANULES, AREA_SHIFT, Area, Entry, LEAF_PAGES, PAGE_BYTES, PageNumber, Slot, State,
+    held,
 };
 use super::store;
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT};
 use crate::os::futex::Mutex;
 use crate::os::pagemap::Pagemap;
 use core::sync::atomic::Ordering;
-
-/// Granules of an area, a bit each.
-const AREA_GRANULES: usize = 1 << (AREA_SHIFT - GRANULE_SHIFT);
-const _: () = assert!(AREA_GRANULES == 32);
-/// Pages of a granule.
-pub(crate) const GRANULE_PAGES: usize = GRANULE_BYTES / PAGE_BYTES;
 
 /// The areas with untracked granules, in the order in which they got them; numbers + 1, 0 for
 /// none.
@@ -201,7 +196,7 @@ pub(super) fn discard(address: usize, bytes: usize, drop_pages: impl FnOnce() ->
 }
 
 /// Whether a page of the range is tracked.
-pub(super) fn is_tracked(address: usize, bytes: usize) -> bool {
+fn is_tracked(address: usize, bytes: usize) -> bool {
     parts(address, bytes).any(|(number, granules)| {
         page_table::area(number)
             .is_some_and(|area| area.tracked.load(Ordering::Relaxed) & granules != 0)
@@ -220,7 +215,7 @@ fn hold(address: usize, bytes: usize) {
 fn for_each_tracked(address: usize, bytes: usize, mut each: impl FnMut(&'static Slot)) {
     for (number, granules) in parts(address, bytes) {
         if let Some(area) = page_table::area(number) {
-            let tracked = area.tracked.load(Ordering::Acquire) & granules;
+            let tracked = area.tracked.load(Ordering::Relaxed) & granules;
             for_each_slot(number, area, tracked, |_, slot| each(slot));
         }
     }
@@ -235,10 +230,8 @@ pub(super) fn for_each_slot(
 ) {
     let Some(leaf) = area.leaf() else { return };
     let first = PageNumber((number * LEAF_PAGES) as u64);
-    for index in 0..LEAF_PAGES {
-        if granules >> (index / GRANULE_PAGES) & 1 == 1 {
-            each(first.plus(index), leaf.slot(index));
-        }
+    for (index, slot) in leaf.slots_of(granules) {
+        each(first.plus(index), slot);
     }
 }
 
@@ -300,48 +293,31 @@ impl Untracked {
         self.remove(area);
         let granules = untracked_of(area);
         let number = number as usize - 1;
-        begin_tracking_of(number, area, granules);
+        begin_tracking_of(area, granules);
         Some((number, granules))
     }
 }
 
-fn begin_tracking_of(number: usize, area: &Area, granules: u32) {
+fn begin_tracking_of(area: &Area, granules: u32) {
     // Twice: a leaf made in between by the fault handler either knows of the granules or is found
     // here. SeqCst pairs with `Area::leaf_of_tracked`.
-    begin_entries(number, area, granules);
-    area.tracked.fetch_or(granules, Ordering::SeqCst);
-    begin_entries(number, area, granules);
-}
-
-fn begin_entries(number: usize, area: &Area, granules: u32) {
-    for_each_slot(number, area, granules, |_, slot| {
-        if slot.load().state() == State::Unmanaged {
-            slot.lock().finish(Entry::new(State::Zero, 0));
+    let begin_entries = || {
+        if let Some(leaf) = area.leaf() {
+            leaf.begin(granules);
         }
-    });
+    };
+    begin_entries();
+    area.tracked.fetch_or(granules, Ordering::SeqCst);
+    begin_entries();
 }
 
 impl Tracking {
     /// Their runs, as start and bytes.
     pub(super) fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
         let whole = self.granules == u32::MAX;
-        let start = self.first << AREA_SHIFT;
-        let mut rest = if whole { 1 } else { self.granules };
-        core::iter::from_fn(move || {
-            if rest == 0 {
-                return None;
-            }
-            if whole {
-                rest = 0;
-                return Some((start, self.areas << AREA_SHIFT));
-            }
-            let (run, left) = first_run(rest);
-            rest = left;
-            Some((
-                start + run.0 as usize * GRANULE_BYTES,
-                run.1 as usize * GRANULE_BYTES,
-            ))
-        })
+        let all = whole.then_some((self.first << AREA_SHIFT, self.areas << AREA_SHIFT));
+        let some = if whole { 0 } else { self.granules };
+        all.into_iter().chain(runs_of(self.first, some))
     }
 
     /// Their number.
@@ -396,7 +372,7 @@ pub(super) fn track(address: usize, bytes: usize) {
             continue;
         };
         let granules = granules & untracked_of(area);
-        begin_tracking_of(number, area, granules);
+        begin_tracking_of(area, granules);
         budget::count_untracked(-(granules.count_ones() as isize));
         if untracked_of(area) == 0 && untracked.contains(number as u32 + 1, area) {
             untracked.remove(area);
@@ -406,27 +382,22 @@ pub(super) fn track(address: usize, bytes: usize) {
 
 /// The runs of tracked granules of an area, as start and bytes.
 pub(super) fn tracked_runs(number: usize, area: &Area) -> impl Iterator<Item = (usize, usize)> {
-    let start = number << AREA_SHIFT;
-    let mut rest = area.tracked.load(Ordering::Relaxed);
-    core::iter::from_fn(move || {
-        if rest == 0 {
-            return None;
-        }
-        let (run, left) = first_run(rest);
-        rest = left;
-        Some((
-            start + run.0 as usize * GRANULE_BYTES,
-            run.1 as usize * GRANULE_BYTES,
-        ))
-    })
+    runs_of(number, area.tracked.load(Ordering::Relaxed))
 }
 
-/// The lowest run of ones as (start, count), and the rest.
-fn first_run(bits: u32) -> ((u32, u32), u32) {
-    let first = bits.trailing_zeros();
-    let count = (bits >> first).trailing_ones();
-    let run = (((1u64 << count) - 1) << first) as u32;
-    ((first, count), bits & !run)
+/// The runs of some granules of an area, as start and bytes.
+fn runs_of(number: usize, granules: u32) -> impl Iterator<Item = (usize, usize)> {
+    let start = number << AREA_SHIFT;
+    let mut rest = granules;
+    core::iter::from_fn(move || {
+        let first = rest.trailing_zeros();
+        let count = rest.checked_shr(first)?.trailing_ones();
+        rest &= !((((1u64 << count) - 1) << first) as u32);
+        Some((
+            start + first as usize * GRANULE_BYTES,
+            count as usize * GRANULE_BYTES,
+        ))
+    })
 }
 
 /// Notes that a tracked page is in memory, unless it is known already, or not ours any more.

@@ -234,27 +234,22 @@ fn bring_all_in() {
     ACTIVE.store(false, Ordering::Relaxed);
     let mut raw = [0; page_table::PAGE_BYTES];
     page_table::for_each_area(|number, area| {
-        for (start, bytes) in managed::tracked_runs(number, area) {
-            for address in (start..start + bytes).step_by(page_table::PAGE_BYTES) {
-                let page = page_table::PageNumber::of(address);
-                let Some(slot) = page_table::slot(page) else {
-                    continue;
-                };
-                let entry = slot.load();
-                if matches!(
-                    entry.state(),
-                    State::Unmanaged | State::Zero | State::Resident
-                ) {
-                    continue;
-                }
-                // SAFETY: managed memory is writable unless the program has changed that; the
-                // page is absent, so nobody has anything in it.
-                let into = unsafe { &mut *(address as *mut [u8; page_table::PAGE_BYTES]) };
-                if !fault_handler::load(entry, &mut raw, into) {
-                    report::page_lost(address);
-                }
+        let tracked = area.tracked.load(Ordering::Relaxed);
+        managed::for_each_slot(number, area, tracked, |page, slot| {
+            let entry = slot.load();
+            if matches!(
+                entry.state(),
+                State::Unmanaged | State::Zero | State::Resident
+            ) {
+                return;
             }
-        }
+            // SAFETY: managed memory is writable unless the program has changed that; the page is
+            // absent, so nobody has anything in it.
+            let into = unsafe { &mut *(page.address() as *mut [u8; page_table::PAGE_BYTES]) };
+            if !fault_handler::load(entry, &mut raw, into) {
+                report::page_lost(page.address());
+            }
+        });
     });
 }
 

@@ -11,6 +11,7 @@
 //! all of them are absent and zero. Entries are changed by whoever made them
 //! busy, and by nobody else; all but the resident set's bit, which may change any time.
 
+use crate::base::address::GRANULE_SHIFT;
 use crate::metadata::directory::{Directory, ZeroIsValid};
 use crate::metadata::map_table;
 use crate::os::futex::Mutex;
@@ -25,6 +26,12 @@ pub(crate) const PAGE_BYTES: usize = 1 << PAGE_SHIFT;
 pub(crate) const AREA_SHIFT: u32 = 21;
 /// Entries of a leaf.
 pub(crate) const LEAF_PAGES: usize = 1 << (AREA_SHIFT - PAGE_SHIFT);
+
+/// Granules of an area: its masks have a bit each.
+pub(crate) const AREA_GRANULES: usize = 1 << (AREA_SHIFT - GRANULE_SHIFT);
+const _: () = assert!(AREA_GRANULES == u32::BITS as usize);
+/// Pages of a granule.
+const GRANULE_PAGES: usize = LEAF_PAGES / AREA_GRANULES;
 
 /// Number of a page: its address / 4096.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -168,6 +175,20 @@ impl Slot {
         })
     }
 
+    /// Makes the entry busy if its state is `wanted`; `None` where it is not, or is busy.
+    pub(crate) fn try_lock_if(&self, wanted: impl Fn(State) -> bool) -> Option<Locked<'_>> {
+        // Looked at first: most are not, and stay unwritten.
+        if !wanted(self.load().state()) {
+            return None;
+        }
+        let locked = self.try_lock()?;
+        if wanted(locked.entry().state()) {
+            return Some(locked);
+        }
+        locked.leave();
+        None
+    }
+
     /// Makes the entry busy, waiting for whoever has it: for the time of a system call or two.
     pub(crate) fn lock(&self) -> Locked<'_> {
         let mut patience = helper_thread::Patience::new();
@@ -246,6 +267,22 @@ impl Leaf {
     pub(crate) fn slot(&self, index: usize) -> &Slot {
         &self.0[index % LEAF_PAGES]
     }
+
+    /// The indices and slots of the pages of some granules, a bit each.
+    pub(crate) fn slots_of(&self, granules: u32) -> impl Iterator<Item = (usize, &Slot)> {
+        let all = self.0.iter().enumerate();
+        all.filter(move |(index, _)| granules >> (index / GRANULE_PAGES) & 1 == 1)
+    }
+
+    /// Makes the pages of granules that become tracked absent and zero, but for those that have
+    /// become something else already.
+    pub(crate) fn begin(&self, granules: u32) {
+        for (_, slot) in self.slots_of(granules) {
+            if slot.load().state() == State::Unmanaged {
+                slot.lock().finish(Entry::new(State::Zero, 0));
+            }
+        }
+    }
 }
 
 /// 2 MiB of address space; each bit of the masks is a granule, the lowest first.
@@ -320,23 +357,12 @@ impl Area {
         // SAFETY: a part of a table that is this area's alone, zeroed, which is a valid leaf.
         let leaf = unsafe { &*(address as *const Leaf) };
         let tracked = self.tracked.load(Ordering::SeqCst);
-        for (index, slot) in leaf.0.iter().enumerate() {
-            if tracked >> (index / (LEAF_PAGES / 32)) & 1 == 1 {
-                slot.reset(Entry::new(State::Zero, 0));
-            }
-        }
+        leaf.begin(tracked);
         // SeqCst pairs with `managed`, which sets bits of the mask and looks for the leaf then, and
         // includes the Release for the Acquire of `leaf`.
         self.leaf.store(address as *mut Leaf, Ordering::SeqCst);
         // Again: bits that were set before this leaf could be seen.
-        let since = self.tracked.load(Ordering::SeqCst) & !tracked;
-        for (index, slot) in leaf.0.iter().enumerate() {
-            if since >> (index / (LEAF_PAGES / 32)) & 1 == 1
-                && slot.load().state() == State::Unmanaged
-            {
-                slot.lock().finish(Entry::new(State::Zero, 0));
-            }
-        }
+        leaf.begin(self.tracked.load(Ordering::SeqCst) & !tracked);
         Some(leaf)
     }
 }
@@ -390,8 +416,7 @@ pub(crate) fn slot(page: PageNumber) -> Option<&'static Slot> {
 pub(crate) fn slot_of_tracked(page: PageNumber) -> Option<&'static Slot> {
     let area = area(area_number(page.address()))?;
     let index = page.0 as usize % LEAF_PAGES;
-    let granule = index / (LEAF_PAGES / 32);
-    if area.tracked.load(Ordering::SeqCst) >> granule & 1 == 0 {
+    if area.tracked.load(Ordering::SeqCst) >> (index / GRANULE_PAGES) & 1 == 0 {
         return None;
     }
     Some(area.leaf_of_tracked()?.slot(index))

@@ -5,7 +5,6 @@
 //! do not change until it is emptied.
 
 use super::page_table::{PAGE_BYTES, PAGE_SHIFT, PageNumber};
-
 use crate::metadata;
 use crate::os::mapping;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
