@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -79,13 +80,26 @@ static void find_doors(void)
         new_door = NULL, new_aligned_door = NULL;
 }
 
+/* Not by dprintf: its stream, on the stack, is in the list of all streams meanwhile. The child of a
+   fork in another thread, in which threads get that stack again, would find garbage at exit. */
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    char line[512];
+    va_list values;
+    va_start(values, format);
+    int length = vsnprintf(line, sizeof line, format, values);
+    va_end(values);
+    if (length > 0 && write(2, line, length < (int)sizeof line ? length : (int)sizeof line - 1) < 0)
+        return;
+}
+
 /* ---- contents ------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void contents_differ(const struct block *block, size_t offset)
 {
     const char *after = corrupted;
-    dprintf(2, "fuzz: contents of block %p of %zu bytes differ at offset %zu%s%s\n",
-            (void *)block->address, block->bytes, offset, after ? " after " : "",
+    say("fuzz: contents of block %p of %zu bytes differ at offset %zu%s%s\n",
+        (void *)block->address, block->bytes, offset, after ? " after " : "",
             after ? after : "");
     _exit(after ? 3 : 2);
 }
@@ -97,8 +111,8 @@ __attribute__((noreturn)) static void promise_broken(int line, const char *promi
                                                      const struct block *block)
 {
     const char *after = corrupted;
-    dprintf(2, "fuzz: line %d: not so: %s: block %p of %zu bytes, aligned to %zu (errno %d)%s%s\n",
-            line, promise, (void *)block->address, block->bytes, block->alignment, errno,
+    say("fuzz: line %d: not so: %s: block %p of %zu bytes, aligned to %zu (errno %d)%s%s\n",
+        line, promise, (void *)block->address, block->bytes, block->alignment, errno,
             after ? " after " : "", after ? after : "");
     _exit(4);
 }
@@ -138,7 +152,7 @@ static void check_zero(const struct block *block)
 {
     for (size_t offset = 0; offset < block->bytes; offset = next_offset(offset, block->bytes))
         if (block->address[offset] != 0) {
-            dprintf(2, "fuzz: calloc'ed byte is %d\n", block->address[offset]);
+            say("fuzz: calloc'ed byte is %d\n", block->address[offset]);
             contents_differ(block, offset);
         }
 }
@@ -331,8 +345,8 @@ static const char *const corruptions[] = {
 static void announce(const struct block *block)
 {
     corrupted = corruptions[corruption];
-    dprintf(2, "fuzz: corruption: %s: block %p of %zu bytes\n", corrupted, (void *)block->address,
-            block->bytes);
+    say("fuzz: corruption: %s: block %p of %zu bytes\n", corrupted, (void *)block->address,
+        block->bytes);
 }
 
 /* The C library has one block for each thread (the vector of its thread-local storage, some 300
@@ -484,7 +498,7 @@ static void fork_here(struct worker *worker)
     if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
         _exit(WEXITSTATUS(status));
     if (WIFSIGNALED(status)) {
-        dprintf(2, "fuzz: child %d was killed by signal %d\n", child, WTERMSIG(status));
+        say("fuzz: child %d was killed by signal %d\n", child, WTERMSIG(status));
         _exit(WTERMSIG(status) == SIGABRT && corrupted ? 5 : 6);
     }
 }
