@@ -3,7 +3,8 @@
    under: nothing
    under: GLEBE_HARDENED=1
    under: GLEBE_SAMPLE=100000
-   Every door on a thread with the smallest stack there is, and in a handler on a 4 KiB one. */
+   Every door on a thread with the smallest stack there is, and in a handler that has 4 KiB: what
+   lies below them stays as it was. */
 #include "check.h"
 #include <limits.h>
 #include <pthread.h>
@@ -44,9 +45,16 @@ int main(void)
         CHECK(pthread_create(&thread, &attributes, work, NULL) == 0);
         pthread_join(thread, NULL);
     }
+    enum { BELOW = 16 * KIB, PAINT = 0xa5 };
     size_t bytes = sysconf(_SC_MINSIGSTKSZ) + 4 * KIB;
-    stack_t stack = {.ss_sp = malloc(bytes), .ss_size = bytes};
+    unsigned char *memory = malloc(BELOW + bytes);
+    memset(memory, PAINT, BELOW);
+    stack_t stack = {.ss_sp = memory + BELOW, .ss_size = bytes};
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_ONSTACK};
     CHECK(sigaltstack(&stack, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0);
-    return raise(SIGUSR1);
+    CHECK(raise(SIGUSR1) == 0);
+    for (size_t at = 0; at < BELOW; at++) {
+        CHECK(memory[at] == PAINT);
+    }
+    return 0;
 }

@@ -8,8 +8,8 @@
 //! garbage, or a table that lies, end the walk early and do no harm. The tables themselves are
 //! trusted to lie in their module.
 //!
-//! Everything here is async-signal-safe, allocates nothing, takes no lock and keeps errno. It needs
-//! about 5 KiB of stack.
+//! Everything here is async-signal-safe, allocates nothing, takes no lock and keeps errno. A walk
+//! needs [`WALK_STACK_BYTES`] of stack; an alternate signal stack with less left is not walked.
 
 use super::cpu::{self, FRAME_POINTER, PROGRAM_COUNTER, STACK_POINTER};
 use super::loaded_object::LoadedObject;
@@ -27,6 +27,9 @@ use gimli::{
 type Table = EndianSlice<'static, NativeEndian>;
 
 const WORD: usize = size_of::<usize>();
+
+/// The stack that a walk may use: the rules of three frames, and what reads them.
+const WALK_STACK_BYTES: usize = 8 << 10;
 
 /// A thread's registers at one point of its stack, by their numbers in DWARF. Those that calls do
 /// not preserve are known in the innermost frame alone.
@@ -49,9 +52,13 @@ impl Registers {
 }
 
 /// Writes the return addresses of the caller's callers, and first the address in the caller to
-/// which this call returns; innermost first. Returns how many there are.
+/// which this call returns; innermost first. Returns how many there are: none where a signal is
+/// handled on an alternate stack that is too small for the walk.
 #[inline(never)]
 pub(crate) fn capture(frames: &mut [usize]) -> usize {
+    if !has_stack_for_walk() {
+        return 0;
+    }
     // Zeroes, since getcontext leaves out the registers that no call preserves.
     let mut context = MaybeUninit::<libc::ucontext_t>::zeroed();
     // SAFETY: writes the context; nobody will set it.
@@ -69,6 +76,24 @@ pub(crate) fn capture(frames: &mut [usize]) -> usize {
 /// return addresses.
 pub(crate) fn capture_from(registers: &Registers, frames: &mut [usize]) -> usize {
     Walk::new(*registers, true).collect(frames)
+}
+
+/// Whether a walk fits below here. The smallest stack of a thread has room; an alternate signal
+/// stack may be sized for its handler alone.
+fn has_stack_for_walk() -> bool {
+    let _kept = ErrnoKept::new();
+    let mut stack = MaybeUninit::<libc::stack_t>::uninit();
+    let here = stack.as_ptr().addr();
+    // SAFETY: reads the thread's setting into `stack`, and changes nothing.
+    if unsafe { libc::sigaltstack(core::ptr::null(), stack.as_mut_ptr()) } != 0 {
+        return true;
+    }
+    // SAFETY: the call has written it.
+    let stack = unsafe { stack.assume_init() };
+    let bottom = stack.ss_sp.addr();
+    // Not by SS_ONSTACK: SS_AUTODISARM hides the stack while it is in use.
+    let is_in_use = (bottom..bottom.saturating_add(stack.ss_size)).contains(&here);
+    !is_in_use || here - bottom >= WALK_STACK_BYTES
 }
 
 // ---- memory that may not be there --------------------------------------------------------------
