@@ -1,0 +1,3 @@
+//! A picture of an address space: see [`model`].
+
+pub mod model;
