@@ -20,12 +20,16 @@ mod base;
 mod cache;
 #[path = "../src/config.rs"]
 mod config;
+#[path = "../src/data_section.rs"]
+mod data_section;
 #[path = "../src/guard/mod.rs"]
 mod guard;
 #[path = "../src/heap/mod.rs"]
 mod heap;
 #[path = "../src/large/mod.rs"]
 mod large;
+#[path = "../src/map/mod.rs"]
+pub mod map;
 #[path = "../src/metadata/mod.rs"]
 mod metadata;
 #[path = "../src/observe/mod.rs"]

@@ -169,6 +169,29 @@ int glebe_get_statistics(glebe_statistics *out);
  * given back. */
 size_t glebe_purge(void);
 
+/* ---- a data section of the program's own ---------------------------------------- */
+
+/* sbrk(2) and brk(2) for a section beside the heap: contiguous, private, one for
+ * the process. The program break is moved by the heap, so that a program which
+ * wants a break for itself, or an allocator of its own on it, has this one: no
+ * mapping and no call of anybody else moves it. Address space for it (64 GiB, or
+ * an eighth of RLIMIT_AS) is reserved at the first call. Bytes that come in are
+ * zero; bytes behind the end must not be used, and their pages are given back.
+ * A program that changes the protection of its pages makes them writable again
+ * before it contracts the section. A child after fork has a section of its own
+ * with the same bytes. Not paged out under a budget. Calls by several threads
+ * wait for each other; a signal handler may call both.
+ *
+ * An error changes nothing. */
+
+/* Moves the end by `bytes`, up or down; 0 asks. The end before, which is the
+ * start of the new bytes where it moved up; or (void *)-1 with ENOMEM: before the
+ * section's start, beyond what is reserved, no memory, RLIMIT_DATA. */
+void *glebe_sbrk(intptr_t bytes);
+/* Moves the end to `end`, any address from the section's start (the first
+ * glebe_sbrk(0)) on. 0; or -1 with ENOMEM as above. */
+int glebe_brk(void *end);
+
 /* ---- regions: more address space than memory ---------------------------------- */
 
 /* A region is a contiguous range of addresses of which at most `budget` bytes

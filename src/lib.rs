@@ -3,6 +3,7 @@
 //! The folders are the architecture; each uses only those below it (a test holds that):
 //!
 //! - [`abi`]: the doors that C, C++ and Rust programs call;
+//! - [`map`]: a picture of an address space;
 //! - `heap`: routes a request; start-up, thread ends, forks;
 //! - `observe`: what the allocator says about itself;
 //! - `guard`: memory errors stopped: guard pages, sampled and sealed blocks, quarantine;
@@ -11,6 +12,7 @@
 //! - `small`: size classes, slabs, slabs without an owner;
 //! - `pages`: spans, where they come from, when their memory goes back;
 //! - `paging`: the heap under a budget: pages moved out, and in again when touched;
+//! - `data_section`: a section with the contract of sbrk and brk, for the program;
 //! - `metadata`: memory for our tables; the map from an address to its span;
 //! - `config`, `report`: options in, words out;
 //! - `os`: system calls, thread-local storage, assembly;
@@ -27,9 +29,11 @@ pub mod abi;
 mod base;
 mod cache;
 mod config;
+mod data_section;
 mod guard;
 mod heap;
 mod large;
+pub mod map;
 mod metadata;
 mod observe;
 mod os;
@@ -38,6 +42,7 @@ mod paging;
 mod report;
 mod small;
 
+pub use abi::data_section::{DataSectionError, brk, sbrk};
 pub use abi::rust::Glebe;
 pub use abi::rust_region::{
     PageState, Region, RegionError, RegionEviction, RegionOptions, RegionPage, RegionProtection,

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `src`, from the top of the house to its ground; each uses only its own floor and
 /// those below.
-const FLOORS: [&[&str]; 13] = [
+const FLOORS: [&[&str]; 15] = [
     &["abi"],
+    &["map"],
     &["heap"],
     &["observe"],
     &["guard"],
@@ -18,6 +19,7 @@ const FLOORS: [&[&str]; 13] = [
     &["small"],
     &["pages"],
     &["paging"],
+    &["data_section"],
     &["metadata"],
     &["config", "report"],
     &["os"],

@@ -5,6 +5,7 @@
 //! nobody's malloc unless asked (`glebe.pc`, the cargo feature `takeover`).
 
 pub mod cxx;
+pub mod data_section;
 pub mod dynamic_loading;
 pub mod extensions;
 pub mod forks;

@@ -20,8 +20,8 @@ fn pointer(address: usize) -> Option<NonNull<c_void>> {
 fn map_with(hint: usize, bytes: usize, protection: ProtFlags, flags: MapFlags) -> Option<usize> {
     let length = NonZeroUsize::new(bytes)?;
     let flags = flags | MapFlags::MAP_PRIVATE;
-    // SAFETY: anonymous and without MAP_FIXED no existing mapping is touched; the one caller
-    // that passes MAP_FIXED owns the range.
+    // SAFETY: anonymous and without MAP_FIXED no existing mapping is touched; callers that pass
+    // MAP_FIXED own the range, and nothing in it is live.
     let mapped = unsafe {
         nix::sys::mman::mmap_anonymous(NonZeroUsize::new(hint), length, protection, flags)
     };
@@ -75,6 +75,13 @@ pub(crate) fn make_inaccessible(address: usize, bytes: usize) -> bool {
     });
     advise(address, bytes, MmapAdvise::MADV_DONTNEED);
     done
+}
+
+/// Makes a range that was made usable what [`reserve`] made it: inaccessible, without pages, and
+/// charged to nobody. Where the kernel has no memory to split a mapping the range stays as it is.
+pub(crate) fn reserve_again(address: usize, bytes: usize) -> bool {
+    let flags = MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED;
+    map_with(address, bytes, ProtFlags::PROT_NONE, flags).is_some()
 }
 
 /// Makes a range of ours read-only for good: sealed where the kernel seals (6.10), so that nobody

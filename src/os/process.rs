@@ -285,6 +285,19 @@ pub(crate) fn for_each_initial_variable(mut each: impl FnMut(&'static [u8])) {
     }
 }
 
+/// Bytes of address space that the process may have (RLIMIT_AS); `usize::MAX` where there is no
+/// limit.
+pub(crate) fn address_space_limit() -> usize {
+    let _kept = ErrnoKept::new();
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: valid for writes; on an error it stays as it is.
+    unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
 /// All signals blocked for this thread, from its making to its drop: whoever holds a lock of
 /// ours is not interrupted by a handler that would want it too.
 pub(crate) struct SignalsBlocked {
