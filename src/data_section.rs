@@ -67,6 +67,11 @@ static SECTION: DataSection = DataSection {
     end: AtomicUsize::new(0),
 };
 
+/// For the map: where the words are.
+pub(crate) const fn words() -> *const () {
+    (&raw const SECTION).cast()
+}
+
 /// Held by whoever moves the end.
 static MOVING: Mutex<()> = Mutex::new(());
 

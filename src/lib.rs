@@ -48,3 +48,5 @@ pub use abi::rust_region::{
     PageState, Region, RegionError, RegionEviction, RegionOptions, RegionPage, RegionProtection,
     RegionStatistics, shared_memory,
 };
+pub use map::AddressSpace;
+pub use map::model::{MapError, MapKind, MapPageState, MapRegion, MapRun};

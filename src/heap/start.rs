@@ -8,7 +8,7 @@ use super::fork;
 use crate::config::{self, Statistics};
 use crate::guard::fault;
 use crate::large::idle_memory;
-use crate::observe::statistics;
+use crate::observe::{statistics, status_page};
 use crate::os::{fault_signals, guard_pages, memory_limit, process};
 use crate::paging;
 use crate::report;
@@ -33,6 +33,7 @@ fn first() {
     }
     read_options();
     fork::prepare();
+    status_page::offer();
 }
 
 /// Whether the first step was taken: whether anything was ever allocated.

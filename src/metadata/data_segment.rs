@@ -40,6 +40,16 @@ static RECORDS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that the limit may grow to.
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
+/// For the map: where the words are that say where the data segment begins, how many bytes of it
+/// have records, and where these are.
+pub(crate) const fn words() -> [*const (); 3] {
+    [
+        (&raw const BASE).cast(),
+        (&raw const LIMIT).cast(),
+        (&raw const RECORDS).cast(),
+    ]
+}
+
 /// The record of the granule that holds `address`; `None` beyond the limit.
 #[inline(always)]
 pub(super) fn get(address: usize) -> Option<&'static Span> {

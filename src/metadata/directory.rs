@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 pub(crate) unsafe trait ZeroIsValid: Sync + 'static {}
 
 /// Up to `BLOCKS` times `PER_BLOCK` records of `T`, numbered from 0.
+#[repr(transparent)]
 pub(crate) struct Directory<T, const BLOCKS: usize, const PER_BLOCK: usize> {
     blocks: [AtomicPtr<T>; BLOCKS],
 }

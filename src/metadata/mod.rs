@@ -14,9 +14,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Tables that are known by their addresses; those beyond serve as well.
-const MOST_KNOWN: usize = 64;
+pub(crate) const MOST_KNOWN: usize = 64;
 
 /// A table; written once, the address last.
+#[repr(C)]
 struct Table {
     /// 0 where there is none.
     start: AtomicUsize,
@@ -32,6 +33,12 @@ static KNOWN: [Table; MOST_KNOWN] = [const {
         guard: AtomicUsize::new(0),
     }
 }; MOST_KNOWN];
+/// For the map: where the tables stand that are known, three words each: start (0: none), bytes,
+/// bytes of the guard on each side.
+pub(crate) const fn known_words() -> *const () {
+    (&raw const KNOWN).cast()
+}
+
 static TABLES: AtomicUsize = AtomicUsize::new(0);
 
 /// Maps `bytes` of zeroes for a table that lives as long as the process; in hardened mode between

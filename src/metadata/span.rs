@@ -24,6 +24,7 @@ use super::directory::{Directory, ZeroIsValid};
 use crate::base::address::{ADDRESS_LIMIT, CHUNK_GRANULES, GRANULE_SHIFT, Granule};
 use crate::base::shared::{SharedU8, SharedUsize};
 use crate::os::cpu;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// What a granule is for.
@@ -52,6 +53,25 @@ pub(crate) enum Kind {
     Guarded = 9,
     /// First granule of a guarded object that was freed, inaccessible throughout.
     GuardedFree = 10,
+}
+
+impl Kind {
+    #[inline]
+    fn of(number: usize) -> Kind {
+        match number {
+            1 => Kind::Slab,
+            2 => Kind::Medium,
+            3 => Kind::Large,
+            4 => Kind::Tail,
+            5 => Kind::Free,
+            6 => Kind::Cached,
+            7 => Kind::Released,
+            8 => Kind::Sampled,
+            9 => Kind::Guarded,
+            10 => Kind::GuardedFree,
+            _ => Kind::None,
+        }
+    }
 }
 
 /// `owner` of a slab that any thread may claim. A cache's address never is 1, and spans that are
@@ -109,12 +129,17 @@ const _: () = assert!(CHUNK_GRANULES <= u8::MAX as usize);
 unsafe impl ZeroIsValid for Span {}
 
 /// Records of one table block: 2 GiB of address space, 2 MiB of records.
-const RECORDS_PER_BLOCK: usize = 1 << 15;
+pub(crate) const RECORDS_PER_BLOCK: usize = 1 << 15;
 static TABLE: Directory<
     Span,
     { (ADDRESS_LIMIT >> GRANULE_SHIFT) / RECORDS_PER_BLOCK },
     RECORDS_PER_BLOCK,
 > = Directory::new();
+
+/// For the map: where the pointers to the blocks of records are.
+pub(crate) const fn blocks() -> *const () {
+    (&raw const TABLE).cast()
+}
 
 /// The record of the granule that holds `address`, if it is in the data segment.
 #[inline(always)]
@@ -214,6 +239,51 @@ pub(crate) fn containing(address: usize) -> Option<Place> {
     }
 }
 
+/// What the map wants of a record that it read from another process, whatever its bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SpanImage {
+    pub(crate) kind: Kind,
+    /// Slab: the number of its size class.
+    pub(crate) class: usize,
+    /// Slab and medium: granules in the span.
+    pub(crate) granules: usize,
+    /// Tail: granules back. Objects with mappings: granules of the mapping.
+    pub(crate) distance: usize,
+    /// Slab: blocks in use, as its owner counts them.
+    pub(crate) used: usize,
+}
+
+impl SpanImage {
+    /// Numbers of which some differs where records have another layout.
+    pub(crate) const SHAPES: [usize; 8] = [
+        size_of::<Span>(),
+        RECORDS_PER_BLOCK,
+        offset_of!(Span, kind),
+        offset_of!(Span, class),
+        offset_of!(Span, granules),
+        offset_of!(Span, distance),
+        offset_of!(Span, countdown),
+        offset_of!(Span, bias),
+    ];
+
+    /// The image of a record's bytes.
+    pub(crate) fn of(bytes: &[u8; size_of::<Span>()]) -> SpanImage {
+        let byte = |at: usize| usize::from(bytes.get(at).copied().unwrap_or(0));
+        let word = |at: usize| {
+            let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk());
+            u32::from_ne_bytes(bytes.copied().unwrap_or_default())
+        };
+        let [countdown, bias] = [offset_of!(Span, countdown), offset_of!(Span, bias)].map(word);
+        SpanImage {
+            kind: Kind::of(byte(offset_of!(Span, kind))),
+            class: byte(offset_of!(Span, class)),
+            granules: byte(offset_of!(Span, granules)),
+            distance: word(offset_of!(Span, distance)) as usize,
+            used: countdown.wrapping_sub(bias) as usize,
+        }
+    }
+}
+
 impl Span {
     /// Whether `owner` is `word`.
     #[inline(always)]
@@ -226,19 +296,7 @@ impl Span {
     #[inline]
     pub(crate) fn kind(&self) -> Kind {
         // Acquire pairs with the Release of `set_kind`: the shape is that of this kind.
-        match self.kind.load(Ordering::Acquire) {
-            1 => Kind::Slab,
-            2 => Kind::Medium,
-            3 => Kind::Large,
-            4 => Kind::Tail,
-            5 => Kind::Free,
-            6 => Kind::Cached,
-            7 => Kind::Released,
-            8 => Kind::Sampled,
-            9 => Kind::Guarded,
-            10 => Kind::GuardedFree,
-            _ => Kind::None,
-        }
+        Kind::of(usize::from(self.kind.load(Ordering::Acquire)))
     }
 
     /// Whether it is a slab's first granule.

@@ -144,6 +144,31 @@ impl File {
         Ok(done)
     }
 
+    /// Of an open directory: calls `each` with the name of every entry, as getdents64(2) lists them.
+    pub(crate) fn for_each_name(self, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
+        /// Of an entry: its bytes (a u16), and its name, which ends in NUL.
+        const LENGTH_AT: usize = 16;
+        const NAME_AT: usize = 19;
+        #[repr(align(8))]
+        struct Entries([u8; 4096]);
+        let mut entries = Entries([0; 4096]);
+        loop {
+            let place = entries.0.as_mut_ptr() as usize;
+            let room = entries.0.len();
+            let filled = call(libc::SYS_getdents64, [self.descriptor(), place, room, 0])?;
+            if filled == 0 {
+                return Ok(());
+            }
+            let mut rest = entries.0.get(..filled).unwrap_or(&[]);
+            while let Some(&[low, high]) = rest.get(LENGTH_AT..LENGTH_AT + 2) {
+                let length = usize::from(u16::from_ne_bytes([low, high]));
+                let name = rest.get(NAME_AT..length).unwrap_or(&[]);
+                each(name.split(|byte| *byte == 0).next().unwrap_or(&[]));
+                rest = rest.get(length.max(1)..).unwrap_or(&[]);
+            }
+        }
+    }
+
     /// Writes all of `bytes` from byte `offset` on, where the file may end before. After an error
     /// (ENOSPC, EDQUOT, EFBIG, EIO) the file holds anything there, and is as it was elsewhere.
     pub(crate) fn write_at(self, bytes: &[u8], offset: u64) -> Result<(), Errno> {

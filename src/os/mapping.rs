@@ -172,6 +172,15 @@ pub(crate) fn resize_in_place(address: usize, old_bytes: usize, new_bytes: usize
     })
 }
 
+/// Grows or shrinks a mapping, which may move; where it is now.
+pub(crate) fn resize(address: usize, old_bytes: usize, new_bytes: usize) -> Option<usize> {
+    let flags = MRemapFlags::MREMAP_MAYMOVE;
+    // SAFETY: callers own the range and hold no reference into it.
+    let moved =
+        unsafe { nix::sys::mman::mremap(pointer(address)?, old_bytes, new_bytes, flags, None) };
+    moved.ok().map(|address| address.as_ptr() as usize)
+}
+
 /// Moves the pages of a mapping to a new one at a multiple of `alignment`, without copying; the
 /// new address. Where old and new are congruent to 2 MiB the kernel moves whole page tables.
 pub(crate) fn relocate(

@@ -10,11 +10,14 @@ pub(crate) mod helper_thread;
 pub(crate) mod linker;
 #[allow(dead_code, reason = "for the guards, which are still to come")]
 mod loaded_object;
+pub(crate) mod mapped_array;
 pub(crate) mod mapping;
 pub(crate) mod memory_limit;
 pub(crate) mod paged_mapping;
 pub(crate) mod pagemap;
 pub(crate) mod process;
+pub(crate) mod process_files;
+pub(crate) mod process_memory;
 pub(crate) mod program_break;
 pub(crate) mod random;
 pub(crate) mod stdio_files;

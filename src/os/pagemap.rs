@@ -3,22 +3,43 @@
 
 use super::cpu::raw_system_call;
 use super::errno::Errno;
+use super::file::File;
+use super::mapped_array::MappedArray;
 use super::process::page_bytes;
+use super::process_files;
+use core::mem::MaybeUninit;
 
-/// /proc/self/pagemap.
+/// /proc/self/pagemap, or that of another process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pagemap(i32);
 
+/// Of a file, or of shared memory.
+pub(crate) const FILE: u64 = 1 << 2;
+/// In memory.
+pub(crate) const PRESENT: u64 = 1 << 3;
+/// In the kernel's swap.
+pub(crate) const SWAPPED: u64 = 1 << 4;
+/// The page of zeroes that all processes share.
+pub(crate) const ZERO_PAGE: u64 = 1 << 5;
+/// Mapped by a huge page.
+pub(crate) const HUGE: u64 = 1 << 6;
+/// A guard page (Linux 6.15).
+pub(crate) const GUARD: u64 = 1 << 8;
+
 /// Pages with a present or swapped page table entry.
-const RESIDENT: u64 = 1 << 3 | 1 << 4;
+const RESIDENT: u64 = PRESENT | SWAPPED;
 const PAGEMAP_SCAN: usize = 3 << 30 | size_of::<ScanRequest>() << 16 | (b'f' as usize) << 8 | 16;
 
+/// Pages of the same categories that follow each other.
 #[repr(C)]
-#[derive(Clone, Copy)]
-struct PageRun {
-    start: u64,
-    end: u64,
-    categories: u64,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PageRun {
+    /// Address of the first.
+    pub(crate) start: u64,
+    /// Address behind the last.
+    pub(crate) end: u64,
+    /// [`PRESENT`] and so on.
+    pub(crate) categories: u64,
 }
 
 #[repr(C)]
@@ -83,40 +104,140 @@ impl Pagemap {
         let end = start + bytes;
         let mut at = start;
         while at < end {
-            let mut runs = [PageRun {
-                start: 0,
-                end: 0,
-                categories: 0,
-            }; 64];
-            let mut request = ScanRequest {
-                size: size_of::<ScanRequest>() as u64,
-                flags: 0,
-                start: at as u64,
-                end: end as u64,
-                walk_end: 0,
-                runs: runs.as_mut_ptr() as u64,
-                runs_length: runs.len() as u64,
-                most_pages: 0,
-                inverted: 0,
-                all_of: 0,
-                any_of: RESIDENT,
-                returned: RESIDENT,
-            };
-            let request_address = &raw mut request as usize;
-            // SAFETY: the request and its runs are alive and of the kernel's layout.
-            let found = Errno::of(unsafe {
-                raw_system_call(
-                    libc::SYS_ioctl,
-                    [self.0 as usize, PAGEMAP_SCAN, request_address, 0, 0, 0],
-                )
-            })?;
-            for run in runs.iter().take(found) {
+            let mut runs = [const { MaybeUninit::uninit() }; 64];
+            let (found, walked) = self.ask(at, end, RESIDENT, RESIDENT, &mut runs)?;
+            for run in found {
                 each(run.start as usize, (run.end - run.start) as usize);
             }
-            if request.walk_end as usize <= at {
-                return Err(Errno(libc::EINVAL));
+            at = walked;
+        }
+        Ok(())
+    }
+
+    /// Scans from `start` to at most `end` for pages that are in one of the categories `any_of`, and
+    /// tells which of `returned` they are in: runs, as far as there is room, and where it came to,
+    /// behind `start`.
+    fn ask(
+        self,
+        start: usize,
+        end: usize,
+        any_of: u64,
+        returned: u64,
+        runs: &mut [MaybeUninit<PageRun>],
+    ) -> Result<(&mut [PageRun], usize), Errno> {
+        let mut request = ScanRequest {
+            size: size_of::<ScanRequest>() as u64,
+            flags: 0,
+            start: start as u64,
+            end: end as u64,
+            walk_end: 0,
+            runs: runs.as_mut_ptr() as u64,
+            runs_length: runs.len() as u64,
+            most_pages: 0,
+            inverted: 0,
+            all_of: 0,
+            any_of,
+            returned,
+        };
+        let request_address = &raw mut request as usize;
+        // SAFETY: the request and its runs are alive and of the kernel's layout.
+        let found = Errno::of(unsafe {
+            raw_system_call(
+                libc::SYS_ioctl,
+                [self.0 as usize, PAGEMAP_SCAN, request_address, 0, 0, 0],
+            )
+        })?;
+        let came_to = request.walk_end as usize;
+        if came_to <= start || found > runs.len() {
+            return Err(Errno(libc::EINVAL));
+        }
+        // SAFETY: the kernel has written so many.
+        let found = unsafe { core::slice::from_raw_parts_mut(runs.as_mut_ptr().cast(), found) };
+        Ok((found, came_to))
+    }
+
+    /// The pagemap of the process `process`.
+    pub(crate) fn of_process(process: i32) -> Result<Pagemap, Errno> {
+        process_files::open(process, "pagemap").map(|file| Pagemap(file.to_word() as i32))
+    }
+
+    /// Adds the runs of all pages between two addresses that are present or swapped, or guard
+    /// pages, with those of the categories `asked` that the kernel knows. ENOMEM without room.
+    pub(crate) fn add_runs(
+        self,
+        start: usize,
+        end: usize,
+        asked: u64,
+        into: &mut MappedArray<PageRun>,
+    ) -> Result<(), Errno> {
+        const RUNS: usize = 8192;
+        let (mut at, mut guard) = (start, GUARD);
+        while at < end {
+            let runs = into.places(RUNS).ok_or(Errno(libc::ENOMEM))?;
+            match self.ask(at, end, RESIDENT | guard, RESIDENT | guard | asked, runs) {
+                Ok((found, walked)) => {
+                    let found = found.len();
+                    // SAFETY: the kernel has written so many.
+                    unsafe { into.admit(found) };
+                    at = walked;
+                }
+                Err(Errno(libc::EINVAL)) if guard != 0 => guard = 0,
+                Err(Errno(libc::EINTR)) => {}
+                Err(Errno(libc::ENOTTY | libc::EINVAL)) => {
+                    return self.add_runs_by_entries(at, end, into);
+                }
+                Err(error) => return Err(error),
             }
-            at = request.walk_end as usize;
+        }
+        Ok(())
+    }
+
+    /// The same by the entries of the pages, which know nothing of huge pages, guards and zeroes.
+    fn add_runs_by_entries(
+        self,
+        start: usize,
+        end: usize,
+        into: &mut MappedArray<PageRun>,
+    ) -> Result<(), Errno> {
+        const ENTRIES: usize = 512;
+        const BITS: [(u32, u64); 3] = [(63, PRESENT), (62, SWAPPED), (61, FILE)];
+        let page = page_bytes();
+        let file = File::from_word(self.0 as usize);
+        let mut open = PageRun {
+            start: 0,
+            end: 0,
+            categories: 0,
+        };
+        let mut at = start;
+        while at < end {
+            let mut entries = [[0u8; 8]; ENTRIES];
+            let count = ENTRIES.min((end - at) / page);
+            let bytes = entries.get_mut(..count).unwrap_or_default();
+            let offset = at / page * size_of::<u64>();
+            let read = file.read_at(bytes.as_flattened_mut(), offset as u64)?;
+            for entry in entries.iter().take(read / size_of::<u64>()) {
+                let entry = u64::from_ne_bytes(*entry);
+                let known = BITS.iter().filter(|(bit, _)| entry >> bit & 1 == 1);
+                let categories = known.fold(0, |all, (_, category)| all | category);
+                if categories != open.categories || at as u64 != open.end {
+                    if open.categories & RESIDENT != 0 && !into.push(open) {
+                        return Err(Errno(libc::ENOMEM));
+                    }
+                    open = PageRun {
+                        start: at as u64,
+                        end: at as u64,
+                        categories,
+                    };
+                }
+                at += page;
+                open.end = at as u64;
+            }
+            if read < size_of::<u64>() {
+                break;
+            }
+        }
+        if open.categories & RESIDENT != 0 && !into.push(open) {
+            return Err(Errno(libc::ENOMEM));
         }
         Ok(())
     }
@@ -178,6 +299,21 @@ mod tests {
         (0..PAGES)
             .filter(|page| page % 2 == 0 || *page == 1)
             .collect()
+    }
+
+    #[test]
+    fn runs_of_a_process_are_the_same_by_the_scan_and_by_the_entries() {
+        let start = every_second();
+        let end = start + PAGES * page_bytes();
+        let pagemap = Pagemap::of_process(crate::os::process::id()).expect("/proc");
+        let (mut scanned, mut read) = (MappedArray::new(), MappedArray::new());
+        assert_eq!(pagemap.add_runs(start, end, 0, &mut scanned), Ok(()));
+        assert_eq!(pagemap.add_runs_by_entries(start, end, &mut read), Ok(()));
+        pagemap.close();
+        assert_eq!(scanned.as_slice(), read.as_slice());
+        let pages = scanned.as_slice().iter().map(|run| run.end - run.start);
+        assert_eq!(pages.sum::<u64>() as usize, expected().len() * page_bytes());
+        mapping::unmap(start, PAGES * page_bytes());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod evictor;
 mod fault_handler;
 mod managed;
 mod page_table;
+pub(crate) mod picture;
 pub(crate) mod region;
 mod relocation;
 mod resident;

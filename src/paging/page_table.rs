@@ -79,7 +79,7 @@ const BUSY: u64 = 1 << 3;
 const QUEUED: u64 = 1 << 4;
 /// The page could not be moved when it was tried last.
 const UNMOVABLE: u64 = 1 << 5;
-const PAYLOAD_SHIFT: u32 = 8;
+pub(super) const PAYLOAD_SHIFT: u32 = 8;
 const PAYLOAD_MASK: u64 = ((1 << 40) - 1) << PAYLOAD_SHIFT;
 const AGE_SHIFT: u32 = 48;
 
@@ -101,6 +101,11 @@ impl Entry {
     pub(crate) fn new(state: State, payload: u64) -> Entry {
         debug_assert!(payload < 1 << 40);
         Entry(state as u64 | payload << PAYLOAD_SHIFT & PAYLOAD_MASK)
+    }
+
+    /// The entry that a word of another process is.
+    pub(super) fn of_word(word: u64) -> Entry {
+        Entry(word)
     }
 
     /// Where the contents are.
@@ -286,6 +291,7 @@ impl Leaf {
 }
 
 /// 2 MiB of address space; each bit of the masks is a granule, the lowest first.
+#[repr(C)]
 pub(crate) struct Area {
     /// The granules that are ours to page.
     pub(crate) managed: AtomicU32,
@@ -294,13 +300,20 @@ pub(crate) struct Area {
     /// The neighbours in the list of areas with untracked granules: their numbers + 1.
     pub(crate) newer: AtomicU32,
     pub(crate) older: AtomicU32,
-    leaf: AtomicPtr<Leaf>,
+    pub(super) leaf: AtomicPtr<Leaf>,
 }
 
 // SAFETY: atomics.
 unsafe impl ZeroIsValid for Area {}
 
-static AREAS: Directory<Area, 8192, 8192> = Directory::new();
+/// Areas of a block of the directory.
+pub(crate) const AREAS_PER_BLOCK: usize = 8192;
+static AREAS: Directory<Area, 8192, AREAS_PER_BLOCK> = Directory::new();
+
+/// For the map: where the pointers to the blocks are.
+pub(super) const fn blocks() -> *const () {
+    (&raw const AREAS).cast()
+}
 
 /// The number of the area of an address.
 pub(crate) fn area_number(address: usize) -> usize {
@@ -368,7 +381,7 @@ impl Area {
 }
 
 /// In the address of a leaf: it is not in use.
-const PARKED: usize = 1;
+pub(super) const PARKED: usize = 1;
 /// Leaves are cut from tables of this many bytes.
 const LEAVES_BYTES: usize = 2 << 20;
 const LEAF_BYTES: usize = size_of::<Leaf>();

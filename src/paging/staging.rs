@@ -32,6 +32,11 @@ pub(super) fn prepare(frames: usize) -> bool {
     true
 }
 
+/// For the map: where the words are that say where the frames start, and how many there are.
+pub(super) const fn words() -> [*const (); 2] {
+    [(&raw const FRAMES_START).cast(), (&raw const FRAMES).cast()]
+}
+
 /// Frames of the ring.
 pub(super) fn frames() -> usize {
     FRAMES.load(Ordering::Relaxed)

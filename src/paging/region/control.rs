@@ -121,6 +121,7 @@ pub(super) struct Control {
     /// Frames of staging, behind the doorbell; 0 where there is none.
     pub(super) frames: usize,
     pub(super) doorbell: usize,
+    staging_bytes: usize,
     /// Where units are put together: `buffer_bytes()` of memory.
     pub(super) buffer: usize,
     /// How long the region is now.
@@ -150,6 +151,7 @@ impl Control {
             table: memory.table,
             frames: memory.frames,
             doorbell: memory.doorbell,
+            staging_bytes: memory.staging_bytes(),
             buffer: memory.buffer,
             store: CompressedMemory::new(),
             stalls: Stalls::new(),
@@ -161,6 +163,11 @@ impl Control {
             units: AtomicUsize::new(0),
             answer: AtomicI32::new(0),
         }
+    }
+
+    /// Start and bytes of its staging, the doorbell included.
+    pub(super) fn staging_range(&self) -> (usize, usize) {
+        (self.doorbell, self.staging_bytes)
     }
 
     /// Adds to a count (or subtracts, negative).

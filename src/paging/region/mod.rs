@@ -13,6 +13,7 @@
 //! | [`arriving`], [`leaving`] | how units come and go |
 //! | [`table`] | the page table, lists of units |
 //! | [`stalls`] | how long touches took |
+//! | [`published`] | where regions lie, for who reads it from outside |
 //! | [`view`] | what a region says of itself |
 //! | here | handles; what callers do themselves: mapping, protection |
 
@@ -20,6 +21,7 @@ mod arriving;
 mod control;
 mod leaving;
 mod options;
+mod published;
 mod stalls;
 mod table;
 mod view;
@@ -38,11 +40,12 @@ use control::{Control, FAILED, Memory, Request, STARTING};
 use core::sync::atomic::Ordering;
 use options::{Kind, Plan};
 pub use options::{RawOptions, RegionError};
+pub(crate) use published::{PUBLISHED_WORDS, Published, entry_of_region, published};
 pub use view::RawPage;
 pub(crate) use view::{pages, statistics};
 
 /// Regions at a time.
-const PLACES: usize = 256;
+pub(crate) const PLACES: usize = 256;
 /// Bytes of a region's thread's stack.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -87,6 +90,7 @@ fn notice_fork() {
             place.region = None;
             place.stack = None;
         }
+        published::clear_all();
         WIPED.arm();
     }
 }
@@ -137,6 +141,7 @@ pub(crate) fn create(options: &RawOptions) -> Result<(u64, usize), RegionError> 
         let region = Region::create(plan, &mut place.stack)?;
         place.region = Some(region);
         place.generation += 1;
+        published::set(number, region.control);
         let handle = place.generation * PLACES as u64 + number as u64;
         return Ok((handle, region.control.start));
     }
@@ -346,6 +351,7 @@ pub(crate) fn delete(handle: u64, save: bool) -> Result<(), RegionError> {
             region.write_back()?;
         }
         place.region = None;
+        published::clear(handle as usize % PLACES);
         region.end();
         mapping::unmap(region.control.start, region.control.plan.most_bytes);
         region.unmap_tables();

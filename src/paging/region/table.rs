@@ -49,6 +49,11 @@ impl Entry {
         Entry(payload << PAYLOAD_SHIFT | state as u64)
     }
 
+    /// The entry that a word of another process is.
+    pub(super) fn of_word(word: u64) -> Entry {
+        Entry(word)
+    }
+
     /// Where the page is.
     pub(super) fn state(self) -> State {
         match self.0 & STATE {

@@ -35,6 +35,7 @@ pub(super) const FROZEN: u8 = 2;
 
 /// The records of blocks, and mostly the blocks themselves: in one range of address space, which
 /// begins with the records.
+#[repr(C)]
 pub(super) struct BlockTable {
     /// Where the range starts; 0 until it is reserved.
     start: AtomicUsize,

@@ -41,6 +41,12 @@ impl CompressedMemory {
         })
     }
 
+    /// For the map: where the words are that say where its memory starts, and how many blocks it
+    /// has; both 0 before it was prepared.
+    pub(crate) const fn words(&self) -> *const () {
+        (&raw const self.slots.table).cast()
+    }
+
     /// Stores 1 to 4096 bytes; `None` where there is no room, or it was not prepared.
     pub(crate) fn insert(&self, bytes: &[u8]) -> Option<Handle> {
         let handle = self.slots.take(bytes.len())?;

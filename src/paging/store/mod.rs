@@ -25,6 +25,8 @@ mod spill_io;
 use compressed_memory::CompressedMemory;
 use spill_file::SpillFile;
 
+pub(crate) use slot_size::BLOCK_BYTES;
+
 pub(super) use removals::{hold_removals, release_removals, remove};
 
 /// What a store knows its byte strings by: below 2^40, so that it fits a page table entry.
@@ -42,6 +44,12 @@ static SPILL: SpillFile = SpillFile::new();
 /// The store in memory.
 pub(crate) fn memory() -> &'static CompressedMemory {
     &MEMORY
+}
+
+/// For the map: where the words are that say where the store in memory starts, and of how many
+/// blocks of [`BLOCK_BYTES`] it is.
+pub(crate) const fn words() -> *const () {
+    MEMORY.words()
 }
 
 /// The store in a file.

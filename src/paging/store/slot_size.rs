@@ -4,7 +4,7 @@
 use super::MOST_BYTES;
 
 /// Bytes of a block.
-pub(super) const BLOCK_BYTES: usize = 64 << 10;
+pub(crate) const BLOCK_BYTES: usize = 64 << 10;
 /// Sizes are multiples of this.
 const STEP: usize = 32;
 const LEAST_SLOT_BYTES: usize = 64;

@@ -1,0 +1,505 @@
+//! Glebe's own tables in a process, read from outside.
+//!
+//! The process runs on meanwhile: what is read may be half old, half new. So nothing is believed
+//! that would lead out of bounds or round in a circle, and the worst that comes of it is a region
+//! that is named wrongly.
+
+use super::model::{MapKind, MapPageState};
+use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT};
+use crate::metadata::MOST_KNOWN;
+use crate::metadata::span::{Kind, RECORDS_PER_BLOCK, Span, SpanImage};
+use crate::observe::status_page::{LAYOUT, MAGIC, ROOTS, Root, WORDS};
+use crate::os::mapped_array::MappedArray;
+use crate::os::process_memory::{AnyBytes, ProcessMemory};
+use crate::paging::picture::{
+    self, AREA_SHIFT, AREA_WORDS, AREAS_PER_BLOCK, Elsewhere, LEAF_PAGES, PAGE_SHIFT, Published,
+};
+use core::ops::Range;
+
+const WORD: usize = size_of::<usize>();
+type Record = [u8; size_of::<Span>()];
+
+/// Records that follow each other in the process, read in one go.
+struct Window<T: Copy> {
+    /// The number of the first.
+    first: usize,
+    records: MappedArray<T>,
+}
+
+/// Records or entries that are read at a time.
+const WINDOW: usize = 4096;
+
+impl<T: Copy + AnyBytes> Window<T> {
+    const fn new() -> Window<T> {
+        Window {
+            first: 0,
+            records: MappedArray::new(),
+        }
+    }
+
+    /// Record `number`, which lies at `address`; those behind it are read with it, up to the
+    /// number `end`.
+    fn get(
+        &mut self,
+        memory: ProcessMemory,
+        number: usize,
+        address: usize,
+        end: usize,
+    ) -> Option<T> {
+        let held = self.records.as_slice();
+        if let Some(record) = number.checked_sub(self.first).and_then(|at| held.get(at)) {
+            return Some(*record);
+        }
+        self.records.clear();
+        self.first = number;
+        let count = WINDOW.min(end.saturating_sub(number));
+        let read = memory
+            .read(address, self.records.places(count)?)
+            .ok()?
+            .len();
+        // SAFETY: so many were read into the places.
+        unsafe { self.records.admit(read) };
+        self.records.as_slice().first().copied()
+    }
+
+    fn forget(&mut self) {
+        self.records.clear();
+    }
+}
+
+/// Addresses of one purpose that have no span records.
+#[derive(Clone, Copy, Debug)]
+struct Purpose {
+    start: usize,
+    end: usize,
+    kind: MapKind,
+    /// Explicit region: where its entries are.
+    entries: usize,
+}
+
+/// What lies at an address, and how far it reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Piece {
+    pub(super) end: usize,
+    /// `None`: nothing of glebe's.
+    pub(super) kind: Option<MapKind>,
+    pub(super) block_bytes: usize,
+    pub(super) live_blocks: usize,
+}
+
+/// The tables of one process.
+pub(super) struct Tables {
+    memory: ProcessMemory,
+    roots: [usize; ROOTS],
+    /// Where the data segment's granules are, and their records.
+    data_segment: Range<usize>,
+    data_records: usize,
+    purposes: MappedArray<Purpose>,
+    /// The granules' records of one block, or of the data segment.
+    spans: Window<Record>,
+    span_block: Option<(usize, usize)>,
+    areas: Window<[usize; AREA_WORDS]>,
+    area_block: Option<(usize, usize)>,
+    leaf: Window<u64>,
+    entries: Window<u64>,
+    /// A large object goes on up to there.
+    object: Option<(usize, MapKind)>,
+}
+
+impl Tables {
+    /// The tables of nobody.
+    pub(super) const fn new() -> Tables {
+        Tables {
+            memory: ProcessMemory::of(0),
+            roots: [0; ROOTS],
+            data_segment: 0..0,
+            data_records: 0,
+            purposes: MappedArray::new(),
+            spans: Window::new(),
+            span_block: None,
+            areas: Window::new(),
+            area_block: None,
+            leaf: Window::new(),
+            entries: Window::new(),
+            object: None,
+        }
+    }
+
+    /// Those of the process `process`, whose status page is looked for where `pages` lead: addresses
+    /// and bytes of memory that may hold it. Whether it was found.
+    pub(super) fn find(
+        &mut self,
+        process: i32,
+        pages: impl Iterator<Item = (usize, usize)>,
+    ) -> bool {
+        self.memory = ProcessMemory::of(process);
+        self.forget();
+        let mut words = Window::<usize>::new();
+        let mut found = None;
+        for (start, bytes) in pages {
+            let mut at = 0;
+            while at < bytes / WORD && found.is_none() {
+                words.forget();
+                if words
+                    .get(self.memory, at, start + at * WORD, bytes / WORD)
+                    .is_none()
+                {
+                    break;
+                }
+                found = roots_in(words.records.as_slice(), start + at * WORD);
+                // A page that begins in one window and ends in the next is seen in the next.
+                at += (words.records.as_slice().len().saturating_sub(WORDS)).max(WORDS);
+            }
+        }
+        self.roots = found.unwrap_or([0; ROOTS]);
+        found.is_some()
+    }
+
+    /// Whether the status page is still where it was found: the program may be another since.
+    pub(super) fn is_there(&self) -> bool {
+        let address = self.root(Root::StatusPage);
+        let words: Option<[usize; WORDS]> = self.memory.read_one(address);
+        words.is_some_and(|words| roots_in(&words, address) == Some(self.roots))
+    }
+
+    fn root(&self, root: Root) -> usize {
+        self.roots.get(root as usize).copied().unwrap_or(0)
+    }
+
+    fn word(&self, address: usize) -> usize {
+        self.memory.read_one(address).unwrap_or(0)
+    }
+
+    fn forget(&mut self) {
+        self.purposes.clear();
+        self.spans.forget();
+        self.areas.forget();
+        self.leaf.forget();
+        self.entries.forget();
+        self.span_block = None;
+        self.area_block = None;
+        self.object = None;
+    }
+
+    /// Reads what does not depend on an address. `false` out of memory.
+    pub(super) fn begin(&mut self) -> bool {
+        self.forget();
+        let base = self.word(self.root(Root::DataSegmentBase));
+        let limit = self.word(self.root(Root::DataSegmentLimit));
+        self.data_segment = base..base.saturating_add(limit);
+        self.data_records = self.word(self.root(Root::DataSegmentRecords));
+        self.note_purposes().is_some()
+    }
+
+    fn note(&mut self, start: usize, bytes: usize, kind: MapKind, entries: usize) -> Option<()> {
+        let Some(end) = start
+            .checked_add(bytes)
+            .filter(|end| *end > start && start != 0)
+        else {
+            return Some(());
+        };
+        let purpose = Purpose {
+            start,
+            end,
+            kind,
+            entries,
+        };
+        self.purposes.push(purpose).then_some(())
+    }
+
+    fn note_purposes(&mut self) -> Option<()> {
+        let tables: [[usize; 3]; MOST_KNOWN] = self.array(Root::Tables);
+        for [start, bytes, guard] in tables {
+            self.note(start.saturating_sub(guard), guard, MapKind::Guard, 0)?;
+            self.note(start, bytes, MapKind::HeapTables, 0)?;
+            self.note(start.saturating_add(bytes), guard, MapKind::Guard, 0)?;
+        }
+        let start = self.word(self.root(Root::StagingStart));
+        let frames = self.word(self.root(Root::StagingFrames));
+        let bytes = frames.saturating_mul(1 << PAGE_SHIFT);
+        self.note(start, bytes, MapKind::PagingStore, 0)?;
+        self.note_store(self.root(Root::Store))?;
+        let [base, reserved, _]: [usize; 3] = self.array(Root::DataSection);
+        self.note(base, reserved, MapKind::DataSection, 0)?;
+        let regions: [[usize; picture::PUBLISHED_WORDS]; picture::REGION_PLACES] =
+            self.array(Root::Regions);
+        for words in regions {
+            let word = |which: Published| words.get(which as usize).copied().unwrap_or(0);
+            let start = word(Published::Start);
+            if start == 0 {
+                continue;
+            }
+            let entries = word(Published::Entries);
+            let (bytes, staging) = (word(Published::MostBytes), word(Published::Staging));
+            self.note(start, bytes, MapKind::PagedRegion, entries)?;
+            self.note(entries, word(Published::TableBytes), MapKind::HeapTables, 0)?;
+            self.note(
+                staging,
+                word(Published::StagingBytes),
+                MapKind::PagingStore,
+                0,
+            )?;
+            self.note_store(word(Published::Store))?;
+        }
+        let purposes = self.purposes.as_mut_slice();
+        purposes.sort_unstable_by_key(|purpose| purpose.start);
+        Some(())
+    }
+
+    fn note_store(&mut self, words: usize) -> Option<()> {
+        let [start, blocks] = self.memory.read_one(words).unwrap_or([0_usize; 2]);
+        let bytes = blocks.saturating_mul(picture::STORE_BLOCK_BYTES);
+        self.note(start, bytes, MapKind::PagingStore, 0)
+    }
+
+    /// The array that a root leads to.
+    fn array<T: Copy + Default, const COUNT: usize>(&self, root: Root) -> [T; COUNT]
+    where
+        [T; COUNT]: AnyBytes,
+    {
+        self.memory
+            .read_one(self.root(root))
+            .unwrap_or([T::default(); COUNT])
+    }
+
+    /// The record of the granule `number`.
+    fn record(&mut self, number: usize) -> Option<SpanImage> {
+        let address = number << GRANULE_SHIFT;
+        let (place, end) = if self.data_segment.contains(&address) {
+            let offset = (address - self.data_segment.start) >> GRANULE_SHIFT;
+            let place = self
+                .data_records
+                .checked_add(offset * size_of::<Record>())?;
+            (place, self.data_segment.end >> GRANULE_SHIFT)
+        } else {
+            let block = number / RECORDS_PER_BLOCK;
+            let start = self.block_of_spans(block)?;
+            let place = start + number % RECORDS_PER_BLOCK * size_of::<Record>();
+            (place, (block + 1) * RECORDS_PER_BLOCK)
+        };
+        let record = self.spans.get(self.memory, number, place, end)?;
+        Some(SpanImage::of(&record))
+    }
+
+    /// Where the block `block` of span records is.
+    fn block_of_spans(&mut self, block: usize) -> Option<usize> {
+        let held = self.span_block.filter(|(number, _)| *number == block);
+        let (_, start) = held.unwrap_or_else(|| {
+            let place = self.root(Root::SpanBlocks) + block * WORD;
+            (block, self.word(place))
+        });
+        self.span_block = Some((block, start));
+        (start != 0).then_some(start)
+    }
+
+    /// What lies at `address`, up to `limit` at most. Addresses are asked for in order.
+    pub(super) fn piece_at(&mut self, address: usize, limit: usize) -> Piece {
+        let piece = |end: usize, kind| Piece {
+            end: end.min(limit),
+            kind,
+            block_bytes: 0,
+            live_blocks: 0,
+        };
+        let purposes = self.purposes.as_slice();
+        let next = purposes.partition_point(|purpose| purpose.end <= address);
+        let mut limit = limit;
+        // Purposes do not overlap but where something was torn: the first that reaches far enough.
+        if let Some(purpose) = purposes.get(next) {
+            if purpose.start <= address {
+                return piece(purpose.end, Some(purpose.kind));
+            }
+            limit = limit.min(purpose.start);
+        }
+        let piece = |end: usize, kind| Piece {
+            end: end.min(limit),
+            ..piece(end, kind)
+        };
+        if let Some((end, kind)) = self.object.filter(|(end, _)| *end > address) {
+            return piece(end, Some(kind));
+        }
+        let mut number = address >> GRANULE_SHIFT;
+        let Some(mut image) = self.record(number) else {
+            return piece(self.next_with_records(number), None);
+        };
+        if image.kind == Kind::Tail && image.distance <= number {
+            let start = number - image.distance;
+            let first = self.record(start);
+            let first = first.filter(|first| start + first.granules > number);
+            image = first.unwrap_or(SpanImage {
+                kind: Kind::None,
+                ..image
+            });
+            number = start;
+        }
+        match image.kind {
+            Kind::Slab => self.slabs(number, image, limit),
+            kind if has_mapping(kind) => {
+                let kind = match image.kind {
+                    Kind::Large => MapKind::LargeObject,
+                    Kind::Cached => MapKind::FreeHeap,
+                    _ => MapKind::GuardedObject,
+                };
+                let end = (number << GRANULE_SHIFT).saturating_add(image.distance * GRANULE_BYTES);
+                self.object = Some((end, kind));
+                piece(end.max((number + 1) << GRANULE_SHIFT), Some(kind))
+            }
+            kind => {
+                let purpose = purpose_of(kind);
+                // Free granules have a record each.
+                let granules = |image: SpanImage| match image.kind {
+                    Kind::Medium => image.granules.max(1),
+                    _ => 1,
+                };
+                let mut end = number + granules(image);
+                while end << GRANULE_SHIFT < limit
+                    && let Some(next) = self.record(end)
+                    && purpose_of(next.kind) == purpose
+                    && !has_mapping(next.kind)
+                {
+                    end += granules(next);
+                }
+                piece((end << GRANULE_SHIFT).max(address + 1), purpose)
+            }
+        }
+    }
+
+    /// Slabs of one class from granule `number` on, which follow each other.
+    fn slabs(&mut self, number: usize, first: SpanImage, limit: usize) -> Piece {
+        let mut end = number;
+        let mut live_blocks = 0_usize;
+        let mut image = Some(first);
+        while let Some(slab) = image.filter(|it| it.kind == Kind::Slab && it.class == first.class) {
+            // A count that was torn is more than a slab holds.
+            live_blocks += slab.used.min(GRANULE_BYTES * slab.granules.max(1) / 16);
+            end += slab.granules.max(1);
+            if end << GRANULE_SHIFT >= limit {
+                break;
+            }
+            image = self.record(end);
+        }
+        let class = crate::small::size_class::SizeClass::all().nth(first.class);
+        Piece {
+            end: (end << GRANULE_SHIFT).min(limit),
+            kind: Some(MapKind::Slabs),
+            block_bytes: class.map_or(0, |class| class.block_bytes()),
+            live_blocks,
+        }
+    }
+
+    /// The first address behind granule `number`, which has no record, that may have one.
+    fn next_with_records(&self, number: usize) -> usize {
+        let block_end = ((number / RECORDS_PER_BLOCK + 1) * RECORDS_PER_BLOCK) << GRANULE_SHIFT;
+        let base = self.data_segment.start;
+        if base > number << GRANULE_SHIFT {
+            block_end.min(base)
+        } else {
+            block_end
+        }
+    }
+
+    /// Where the absent pages from `start` on are, in the same place all, and how far; `end` at
+    /// most.
+    pub(super) fn absent_run(&mut self, start: usize, end: usize) -> (usize, MapPageState) {
+        let purposes = self.purposes.as_slice();
+        let next = purposes.partition_point(|purpose| purpose.end <= start);
+        let purpose = purposes.get(next).copied().filter(|it| it.start <= start);
+        let state_at = |tables: &mut Tables, address: usize| match purpose {
+            Some(region) if region.entries != 0 => tables.state_in_region(region, address),
+            Some(_) => (end, MapPageState::Absent),
+            None => tables.state_in_heap(address, end),
+        };
+        let (mut at, state) = state_at(self, start);
+        while at < end {
+            let (next, same) = state_at(self, at);
+            if same != state || next <= at {
+                break;
+            }
+            at = next;
+        }
+        (at.min(end), state)
+    }
+
+    fn state_in_region(&mut self, region: Purpose, address: usize) -> (usize, MapPageState) {
+        let page = (address - region.start) >> PAGE_SHIFT;
+        let pages = (region.end - region.start) >> PAGE_SHIFT;
+        let place = region.entries + page * size_of::<u64>();
+        // The window is one for all regions: a region's pages are numbered by their addresses.
+        let number = address >> PAGE_SHIFT;
+        let word = self
+            .entries
+            .get(self.memory, number, place, number + pages - page);
+        let state = word.and_then(picture::entry_of_region);
+        (address + (1 << PAGE_SHIFT), state_of(state))
+    }
+
+    fn state_in_heap(&mut self, address: usize, end: usize) -> (usize, MapPageState) {
+        let number = address >> AREA_SHIFT;
+        let area_end = (number + 1) << AREA_SHIFT;
+        let block = number / AREAS_PER_BLOCK;
+        let held = self.area_block.filter(|(held, _)| *held == block);
+        let (_, start) = held.unwrap_or_else(|| {
+            let place = self.root(Root::AreaBlocks) + block * WORD;
+            (block, self.word(place))
+        });
+        self.area_block = Some((block, start));
+        if start == 0 {
+            let block_end = ((block + 1) * AREAS_PER_BLOCK) << AREA_SHIFT;
+            return (block_end.min(end), MapPageState::Absent);
+        }
+        let place = start + number % AREAS_PER_BLOCK * AREA_WORDS * WORD;
+        let area = self
+            .areas
+            .get(self.memory, number, place, (block + 1) * AREAS_PER_BLOCK);
+        let Some(leaf) = area.and_then(picture::leaf_of) else {
+            return (area_end.min(end), MapPageState::Absent);
+        };
+        let page = address >> PAGE_SHIFT;
+        let leaf_end = (page / LEAF_PAGES + 1) * LEAF_PAGES;
+        let place = leaf + page % LEAF_PAGES * size_of::<u64>();
+        let word = self.leaf.get(self.memory, page, place, leaf_end);
+        let state = word.and_then(picture::heap_entry);
+        (address + (1 << PAGE_SHIFT), state_of(state))
+    }
+}
+
+/// The roots of the status page that begins among `words`, which lie at `address`.
+fn roots_in(words: &[usize], address: usize) -> Option<[usize; ROOTS]> {
+    let page = words.windows(WORDS).enumerate().find_map(|(at, page)| {
+        let (magic, rest) = page.split_first_chunk::<{ MAGIC.len() }>()?;
+        let (layout, roots) = rest.split_first()?;
+        let itself = roots.get(Root::StatusPage as usize);
+        let is_page = magic.map(|word| word as u64) == MAGIC
+            && *layout as u64 == LAYOUT
+            && itself == Some(&(address + at * WORD));
+        is_page.then_some(roots)
+    })?;
+    page.first_chunk().copied()
+}
+
+/// Whether a granule of this kind is the first of an object with a mapping.
+fn has_mapping(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Large | Kind::Cached | Kind::Guarded | Kind::GuardedFree
+    )
+}
+
+/// What spans that are neither slabs nor objects with mappings are for.
+fn purpose_of(kind: Kind) -> Option<MapKind> {
+    match kind {
+        Kind::Medium => Some(MapKind::MediumObjects),
+        Kind::Free => Some(MapKind::FreeHeap),
+        Kind::Sampled => Some(MapKind::GuardedObject),
+        _ => None,
+    }
+}
+
+fn state_of(place: Option<Elsewhere>) -> MapPageState {
+    match place {
+        None => MapPageState::Absent,
+        Some(Elsewhere::Staged) => MapPageState::Staged,
+        Some(Elsewhere::Compressed) => MapPageState::Compressed,
+        Some(Elsewhere::Same) => MapPageState::SameFilled,
+        Some(Elsewhere::Spilled) => MapPageState::Filed,
+    }
+}
