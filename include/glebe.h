@@ -395,6 +395,121 @@ typedef struct glebe_region_page {
 /* The states of `count` pages of 4 KiB from page `first` on. */
 int glebe_region_pages(glebe_region region, size_t first, size_t count, glebe_region_page *out);
 
+/* ---- maps: what an address space looks like ---------------------------------------- */
+
+/* A map is a picture of a process's address space at one moment: regions in
+ * address order, what each is for, and where its pages are. It is taken without
+ * stopping the process or telling it; what changes meanwhile may be seen half.
+ * Where the process runs glebe, of the same build, the map knows its heap.
+ *
+ * All functions return 0 (GLEBE_MAP_OK) or a glebe_map_error, and have changed
+ * nothing when it is not 0. They keep errno, and may be called by any thread at
+ * any time, but not by signal handlers. Maps lie in mappings of their own, so a
+ * map of the own process shows its heap as it is. */
+
+typedef struct glebe_map {
+    uint64_t id; /* 0 is no map; ids are not issued twice */
+} glebe_map;
+
+typedef enum glebe_map_error {
+    GLEBE_MAP_OK = 0,
+    GLEBE_MAP_BAD_ARGUMENT = 1,  /* NULL, struct_size too small, an index beyond the end */
+    GLEBE_MAP_NO_PROCESS = 2,    /* no such process, or it has ended */
+    GLEBE_MAP_NOT_PERMITTED = 3, /* another user's process, or not to be looked into */
+    GLEBE_MAP_NO_PROC = 4,       /* /proc is not mounted, or says what nobody understands */
+    GLEBE_MAP_NO_MEMORY = 5,
+    GLEBE_MAP_BAD_HANDLE = 6,    /* no map, or deleted */
+    GLEBE_MAP_TOO_MANY = 7       /* 64 maps at a time */
+} glebe_map_error;
+
+/* What an error is, in English; never NULL, never freed. */
+const char *glebe_map_error_text(int error);
+
+typedef enum glebe_map_kind {
+    GLEBE_MAP_TEXT = 0,            /* code of a program or library */
+    GLEBE_MAP_DATA = 1,            /* other sections of its file */
+    GLEBE_MAP_BSS = 2,             /* zeroes at first, behind its data */
+    GLEBE_MAP_PROGRAM_BREAK = 3,   /* as far as it is not glebe's heap */
+    GLEBE_MAP_SLABS = 4,           /* small blocks of one size class */
+    GLEBE_MAP_MEDIUM_OBJECTS = 5,
+    GLEBE_MAP_LARGE_OBJECT = 6,
+    GLEBE_MAP_FREE_HEAP = 7,       /* free spans, mappings kept for reuse */
+    GLEBE_MAP_GUARDED_OBJECT = 8,  /* between guard pages, or sampled */
+    GLEBE_MAP_HEAP_TABLES = 9,     /* glebe's own */
+    GLEBE_MAP_PAGING_STORE = 10,   /* staging, compressed memory */
+    GLEBE_MAP_PAGED_REGION = 11,   /* glebe_region_create */
+    GLEBE_MAP_SEGMENT = 12,        /* glebe_segment_create */
+    GLEBE_MAP_DATA_SECTION = 13,   /* glebe_sbrk */
+    GLEBE_MAP_GUARD = 14,          /* nobody may touch it */
+    GLEBE_MAP_STACK = 15,
+    GLEBE_MAP_FILE = 16,
+    GLEBE_MAP_SHARED = 17,         /* memory shared with other processes */
+    GLEBE_MAP_ANONYMOUS = 18,
+    GLEBE_MAP_KERNEL = 19          /* vdso, vvar, vsyscall */
+} glebe_map_kind;
+
+typedef enum glebe_map_page_state {
+    GLEBE_MAP_PAGE_ABSENT = 0,      /* never touched, or given back: no memory */
+    GLEBE_MAP_PAGE_RESIDENT = 1,
+    GLEBE_MAP_PAGE_SWAPPED = 2,     /* by the kernel */
+    GLEBE_MAP_PAGE_STAGED = 3,      /* out of sight, still in memory */
+    GLEBE_MAP_PAGE_COMPRESSED = 4,
+    GLEBE_MAP_PAGE_SAME_FILLED = 5, /* one word again and again: takes no memory */
+    GLEBE_MAP_PAGE_FILED = 6,       /* in glebe's spill file */
+    GLEBE_MAP_PAGE_GUARD = 7
+} glebe_map_page_state;
+
+enum { /* of a region */
+    GLEBE_MAP_READABLE = 1,
+    GLEBE_MAP_WRITABLE = 2,
+    GLEBE_MAP_EXECUTABLE = 4,
+    GLEBE_MAP_SHARED_WITH_OTHERS = 8
+};
+
+/* Addresses and sizes in bytes. */
+typedef struct glebe_map_region {
+    size_t struct_size;    /* set by the caller */
+    size_t start;
+    size_t end;            /* behind the last byte */
+    size_t kind;           /* glebe_map_kind */
+    size_t flags;
+    size_t block_bytes;    /* slabs: of a block; else 0 */
+    size_t live_blocks;    /* slabs: in use, those at hand in threads' caches included */
+    size_t resident_bytes;
+    size_t dirty_bytes;    /* of these: written, and of no file */
+    size_t swapped_bytes;
+    size_t evicted_bytes;  /* staged, compressed, same-filled, filed: as long as in memory */
+    size_t huge_bytes;     /* resident in pages of 2 MiB and above */
+    size_t page_bytes;     /* the kernel's page */
+} glebe_map_region;
+
+/* Pages of one state that follow each other. */
+typedef struct glebe_map_run {
+    size_t start;
+    size_t end;
+    uint32_t state;      /* glebe_map_page_state */
+    uint32_t is_dirty;
+    size_t page_bytes;
+} glebe_map_run;
+
+/* Takes a map of the process (0: the calling one); refresh takes it anew, and
+ * leaves it empty where that fails. */
+int glebe_map_take(int process, glebe_map *map);
+int glebe_map_refresh(glebe_map map);
+int glebe_map_delete(glebe_map map);
+/* How many regions there are; and whether the process runs glebe, unless
+ * `runs_glebe` is NULL. */
+int glebe_map_count(glebe_map map, size_t *regions, int *runs_glebe);
+/* Fills `out` up to out->struct_size bytes; at least the first three fields. */
+int glebe_map_get_region(glebe_map map, size_t index, glebe_map_region *out);
+/* What the kernel calls a region, a path or "[stack]": up to size - 1 bytes and
+ * a NUL. size: at least 1. */
+int glebe_map_get_name(glebe_map map, size_t index, char *out, size_t size);
+/* A region's runs from run `first` on, `count` at most: how many go to
+ * *written, 0 behind the last. Runs leave no gaps. */
+int glebe_map_get_runs(glebe_map map, size_t index, size_t first, size_t count,
+                       glebe_map_run *out, size_t *written);
+
 #ifdef __cplusplus
 }
 #endif

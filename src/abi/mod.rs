@@ -10,6 +10,7 @@ pub mod dynamic_loading;
 pub mod extensions;
 pub mod forks;
 pub mod libc;
+pub mod map;
 pub mod region;
 pub mod rust;
 pub mod rust_region;

@@ -139,4 +139,36 @@ pub enum MapError {
     NoMemory = 5,
     /// No map of that handle.
     BadHandle = 6,
+    /// So many maps that there is no handle for one more.
+    TooMany = 7,
 }
+
+impl MapError {
+    /// All errors, in the order of their numbers, with what they say.
+    const TEXTS: [(MapError, &'static core::ffi::CStr); 7] = [
+        (MapError::BadArgument, c"bad argument"),
+        (MapError::NoProcess, c"no such process"),
+        (MapError::NotPermitted, c"not permitted"),
+        (MapError::NoProc, c"/proc is not to be understood"),
+        (MapError::NoMemory, c"out of memory"),
+        (MapError::BadHandle, c"no such map"),
+        (MapError::TooMany, c"too many maps"),
+    ];
+
+    /// What the error of that number says; `None` for a number of none.
+    pub(crate) fn text_of(number: i32) -> Option<&'static core::ffi::CStr> {
+        let mut texts = Self::TEXTS.iter();
+        texts
+            .find(|(error, _)| *error as i32 == number)
+            .map(|(_, text)| *text)
+    }
+}
+
+impl core::fmt::Display for MapError {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let text = MapError::text_of(*self as i32).unwrap_or(c"");
+        formatter.write_str(text.to_str().unwrap_or(""))
+    }
+}
+
+impl core::error::Error for MapError {}

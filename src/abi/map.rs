@@ -1,0 +1,289 @@
+//! Maps of address spaces for C. Semantics, units and errors stand in `glebe.h`; the functions
+//! answer 0 or the number of a [`MapError`], and keep errno.
+
+use crate::map::AddressSpace;
+use crate::map::model::{MapError, MapRegion, MapRun};
+use crate::os::futex::Mutex;
+use crate::os::process::{ErrnoKept, SignalsBlocked};
+use crate::os::wiped_word::WipedWord;
+use core::ffi::{c_char, c_int};
+
+/// `glebe_map` of the header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct RawMap {
+    /// Which; 0 is none.
+    pub id: u64,
+}
+
+/// `glebe_map_run` of the header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+#[allow(missing_docs, reason = "explained in the header")]
+pub struct RawRun {
+    pub start: usize,
+    pub end: usize,
+    pub state: u32,
+    pub is_dirty: u32,
+    pub page_bytes: usize,
+}
+
+/// Maps at a time.
+const PLACES: usize = 64;
+
+/// Where a map is known. A handle is the place's number below, its generation above.
+struct Place {
+    generation: u64,
+    map: Option<AddressSpace>,
+}
+
+static MAPS: [Mutex<Place>; PLACES] = [const {
+    Mutex::new(Place {
+        generation: 0,
+        map: None,
+    })
+}; PLACES];
+
+/// Tells a child after fork that another thread may have held a place.
+static WIPED: WipedWord = WipedWord::new();
+static RECOVERY: Mutex<()> = Mutex::new(());
+
+fn notice_fork() {
+    if !WIPED.was_wiped() {
+        return;
+    }
+    let _recovery = RECOVERY.lock();
+    if WIPED.was_wiped() {
+        for place in &MAPS {
+            if place.is_locked() {
+                // SAFETY: whoever held it is not in this process.
+                unsafe { place.raw() }.reset();
+                // What it was at is half done, and its memory is not to be trusted.
+                core::mem::forget(place.lock().map.take());
+            }
+        }
+        WIPED.arm();
+    }
+}
+
+/// Runs `act` with all signals blocked and errno kept: an error's number, or 0.
+fn answer(act: impl FnOnce() -> Result<(), MapError>) -> c_int {
+    let _kept = ErrnoKept::new();
+    let _blocked = SignalsBlocked::new();
+    notice_fork();
+    act().map_or_else(|error| error as c_int, |()| 0)
+}
+
+/// Runs `act` with the place of a map that is there.
+fn with_place(
+    map: RawMap,
+    act: impl FnOnce(&mut Option<AddressSpace>) -> Result<(), MapError>,
+) -> c_int {
+    answer(|| {
+        let (number, generation) = (map.id as usize % PLACES, map.id / PLACES as u64);
+        let place = MAPS.get(number).ok_or(MapError::BadHandle)?;
+        let mut place = place.lock();
+        if place.generation != generation || place.map.is_none() {
+            return Err(MapError::BadHandle);
+        }
+        act(&mut place.map)
+    })
+}
+
+fn with(map: RawMap, act: impl FnOnce(&mut AddressSpace) -> Result<(), MapError>) -> c_int {
+    with_place(map, |place| {
+        place.as_mut().map_or(Err(MapError::BadHandle), act)
+    })
+}
+
+/// What an error is, in English.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_map_error_text(error: c_int) -> *const c_char {
+    let text = match MapError::text_of(error) {
+        Some(text) => text,
+        None if error == 0 => c"success",
+        None => c"unknown error",
+    };
+    text.as_ptr()
+}
+
+/// Takes a map of a process.
+///
+/// # Safety
+/// `out` is null or valid for writes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_map_take(process: c_int, out: *mut RawMap) -> c_int {
+    answer(|| {
+        if out.is_null() {
+            return Err(MapError::BadArgument);
+        }
+        WIPED.arm();
+        let map = AddressSpace::of_process(process)?;
+        for (number, place) in MAPS.iter().enumerate() {
+            let Some(mut place) = place.try_lock() else {
+                continue;
+            };
+            if place.map.is_none() {
+                place.map = Some(map);
+                place.generation += 1;
+                let id = place.generation * PLACES as u64 + number as u64;
+                // SAFETY: valid for writes.
+                unsafe { out.write(RawMap { id }) };
+                return Ok(());
+            }
+        }
+        Err(MapError::TooMany)
+    })
+}
+
+/// Takes it anew.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_map_refresh(map: RawMap) -> c_int {
+    with(map, AddressSpace::refresh)
+}
+
+/// Deletes it.
+#[unsafe(no_mangle)]
+pub extern "C" fn glebe_map_delete(map: RawMap) -> c_int {
+    with_place(map, |place| {
+        *place = None;
+        Ok(())
+    })
+}
+
+/// How many regions it has, and whether the process runs glebe.
+///
+/// # Safety
+/// `regions` and `runs_glebe` are null or valid for writes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_map_count(
+    map: RawMap,
+    regions: *mut usize,
+    runs_glebe: *mut c_int,
+) -> c_int {
+    with(map, |map| {
+        if regions.is_null() {
+            return Err(MapError::BadArgument);
+        }
+        // SAFETY: valid for writes.
+        unsafe {
+            regions.write(map.regions().len());
+            if !runs_glebe.is_null() {
+                runs_glebe.write(c_int::from(map.runs_glebe()));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The fields of `glebe_map_region` behind the first, in order.
+fn fields(region: &MapRegion) -> [usize; 12] {
+    let flags = [
+        region.is_readable,
+        region.is_writable,
+        region.is_executable,
+        region.is_shared,
+    ];
+    let flags = flags.into_iter().enumerate();
+    [
+        region.start,
+        region.end,
+        region.kind as usize,
+        flags.fold(0, |all, (bit, set)| all | usize::from(set) << bit),
+        region.block_bytes,
+        region.live_blocks,
+        region.resident_bytes,
+        region.dirty_bytes,
+        region.swapped_bytes,
+        region.evicted_bytes,
+        region.huge_bytes,
+        region.page_bytes,
+    ]
+}
+
+/// Fills `out` with what is known of a region.
+///
+/// # Safety
+/// `out` is null or points to a `struct_size` and as many writable bytes as that says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_map_get_region(map: RawMap, index: usize, out: *mut usize) -> c_int {
+    const LEAST_FIELDS: usize = 3;
+    with(map, |map| {
+        let region = map.regions().get(index);
+        let region = region.filter(|_| !out.is_null());
+        let region = region.ok_or(MapError::BadArgument)?;
+        // SAFETY: the caller set the first field.
+        let room = unsafe { *out } / size_of::<usize>();
+        if room < LEAST_FIELDS {
+            return Err(MapError::BadArgument);
+        }
+        for (number, value) in fields(region).into_iter().enumerate().take(room - 1) {
+            // SAFETY: within the size that the caller stated.
+            unsafe { *out.add(number + 1) = value };
+        }
+        Ok(())
+    })
+}
+
+/// Writes a region's name, and a NUL.
+///
+/// # Safety
+/// `out` is null or points to `size` writable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_map_get_name(
+    map: RawMap,
+    index: usize,
+    out: *mut c_char,
+    size: usize,
+) -> c_int {
+    with(map, |map| {
+        if index >= map.regions().len() || out.is_null() || size == 0 {
+            return Err(MapError::BadArgument);
+        }
+        let name = map.name(index);
+        let length = name.len().min(size - 1);
+        // SAFETY: `size` bytes are writable, of which this is at most all.
+        unsafe {
+            core::ptr::copy_nonoverlapping(name.as_ptr().cast(), out, length);
+            *out.add(length) = 0;
+        }
+        Ok(())
+    })
+}
+
+/// Writes a region's runs.
+///
+/// # Safety
+/// `out` is null or points to `count` writable runs; `written` is null or valid for writes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_map_get_runs(
+    map: RawMap,
+    index: usize,
+    first: usize,
+    count: usize,
+    out: *mut RawRun,
+    written: *mut usize,
+) -> c_int {
+    with(map, |map| {
+        if index >= map.regions().len() || out.is_null() || written.is_null() {
+            return Err(MapError::BadArgument);
+        }
+        let runs = map.runs(index).iter().skip(first).take(count);
+        let raw = |run: &MapRun| RawRun {
+            start: run.start,
+            end: run.end,
+            state: run.state as u32,
+            is_dirty: u32::from(run.is_dirty),
+            page_bytes: run.page_bytes,
+        };
+        let mut done = 0;
+        for (number, run) in runs.enumerate() {
+            // SAFETY: below `count`.
+            unsafe { out.add(number).write(raw(run)) };
+            done = number + 1;
+        }
+        // SAFETY: valid for writes.
+        unsafe { written.write(done) };
+        Ok(())
+    })
+}
