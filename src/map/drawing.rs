@@ -7,6 +7,7 @@ use super::tables::{Piece, Tables};
 use super::{KERNEL_START, MOST_GUARD_BYTES, PAGE_BYTES, Place};
 use crate::os::mapped_array::MappedArray;
 use crate::os::pagemap::{FILE, GUARD, HUGE, PRESENT, PageRun, SWAPPED, ZERO_PAGE};
+use core::ops::Range;
 
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
@@ -77,79 +78,89 @@ impl Drawing<'_> {
         if is_guard && mapping.is_inaccessible() {
             region.kind = MapKind::Guard;
         }
-        let first_run = self.runs.as_slice().len();
-        self.pages(&mut region, cursor, tables)?;
-        let end_run = self.runs.as_slice().len();
-        for run in self.runs.as_slice().get(first_run..).unwrap_or(&[]) {
-            let bytes = run.end - run.start;
-            match run.state {
-                MapPageState::Resident => {
-                    region.resident_bytes += bytes;
-                    region.dirty_bytes += if run.is_dirty { bytes } else { 0 };
-                    region.huge_bytes += if run.page_bytes > PAGE_BYTES {
-                        bytes
-                    } else {
-                        0
-                    };
-                }
-                MapPageState::Swapped => region.swapped_bytes += bytes,
-                MapPageState::Staged
-                | MapPageState::Compressed
-                | MapPageState::SameFilled
-                | MapPageState::Filed => region.evicted_bytes += bytes,
-                MapPageState::Absent | MapPageState::Guard => {}
-            }
+        if let Some(last) = self.continued_by(&region) {
+            let (regions, places) = (self.regions.as_mut_slice(), self.places.as_mut_slice());
+            let (mut whole, place) = (*regions.get(last)?, *places.get(last)?);
+            self.pages(
+                place.first_run,
+                start..piece.end,
+                &mut whole,
+                cursor,
+                tables,
+            )?;
+            whole.end = piece.end;
+            whole.live_blocks += piece.live_blocks;
+            *self.regions.as_mut_slice().get_mut(last)? = whole;
+            self.places.as_mut_slice().get_mut(last)?.end_run = self.runs.as_slice().len();
+            return Some(());
         }
+        let first_run = self.runs.as_slice().len();
+        self.pages(first_run, start..piece.end, &mut region, cursor, tables)?;
         let name = mapping.name();
         let place = Place {
             name_start: name.start,
             name_end: name.end,
             first_run,
-            end_run,
+            end_run: self.runs.as_slice().len(),
         };
         (self.regions.push(region) && self.places.push(place)).then_some(())
     }
 
-    /// Adds the runs of a region.
+    /// The last region, if this is more of it: the kernel cuts the heap where it is told of huge
+    /// pages, or of paging, and that is no other purpose.
+    fn continued_by(&self, next: &MapRegion) -> Option<usize> {
+        let is_heap = matches!(
+            next.kind,
+            MapKind::Slabs | MapKind::MediumObjects | MapKind::FreeHeap
+        );
+        let last = self.regions.as_slice().last().filter(|_| is_heap)?;
+        let of = |it: &MapRegion| {
+            let may = (it.is_readable, it.is_writable, it.is_executable);
+            (it.kind, it.block_bytes, may, it.is_shared)
+        };
+        let index = self.regions.as_slice().len() - 1;
+        (last.end == next.start && of(last) == of(next)).then_some(index)
+    }
+
+    /// Adds the runs of a range of a region whose first run is given.
     fn pages(
         &mut self,
+        first_run: usize,
+        range: Range<usize>,
         region: &mut MapRegion,
         cursor: &mut Cursor<'_>,
         mut tables: Option<&mut Tables>,
     ) -> Option<()> {
-        let first_run = self.runs.as_slice().len();
         // The kernel counts none of its own pages as resident.
         let found = match region.kind {
-            MapKind::Kernel if region.start >= KERNEL_START => &[],
-            _ => cursor.within(region.start, region.end),
+            MapKind::Kernel if range.start >= KERNEL_START => &[],
+            _ => cursor.within(range.start, range.end),
         };
-        let mut at = region.start;
+        let mut at = range.start;
         for run in found {
             let start = (run.start as usize).max(at);
-            let end = (run.end as usize).min(region.end);
+            let end = (run.end as usize).min(range.end);
             self.absent(first_run, at, start, region, tables.as_deref_mut())?;
             let state = page_state(run.categories);
             if state == MapPageState::Absent {
                 self.absent(first_run, start, end, region, tables.as_deref_mut())?;
             } else {
                 let is_huge = run.categories & HUGE != 0 && state == MapPageState::Resident;
-                self.run(
-                    first_run,
-                    MapRun {
-                        start,
-                        end,
-                        state,
-                        is_dirty: state == MapPageState::Resident
-                            && run.categories & FILE == 0
-                            && !region.is_shared
-                            && region.kind != MapKind::Kernel,
-                        page_bytes: if is_huge { HUGE_PAGE_BYTES } else { PAGE_BYTES },
-                    },
-                )?;
+                let run = MapRun {
+                    start,
+                    end,
+                    state,
+                    is_dirty: state == MapPageState::Resident
+                        && run.categories & FILE == 0
+                        && !region.is_shared
+                        && region.kind != MapKind::Kernel,
+                    page_bytes: if is_huge { HUGE_PAGE_BYTES } else { PAGE_BYTES },
+                };
+                self.run(first_run, run, region)?;
             }
             at = end.max(at);
         }
-        self.absent(first_run, at, region.end, region, tables)
+        self.absent(first_run, at, range.end, region, tables)
     }
 
     /// Adds runs of pages that the kernel does not have.
@@ -158,7 +169,7 @@ impl Drawing<'_> {
         first_run: usize,
         start: usize,
         end: usize,
-        region: &MapRegion,
+        region: &mut MapRegion,
         mut tables: Option<&mut Tables>,
     ) -> Option<()> {
         let mut at = start;
@@ -176,14 +187,15 @@ impl Drawing<'_> {
                 is_dirty: false,
                 page_bytes: PAGE_BYTES,
             };
-            self.run(first_run, run)?;
+            self.run(first_run, run, region)?;
             at = next;
         }
         Some(())
     }
 
-    /// Adds a run, to the last of the region's where it goes on.
-    fn run(&mut self, first_run: usize, run: MapRun) -> Option<()> {
+    /// Adds a run to a region, to its last one where that goes on.
+    fn run(&mut self, first_run: usize, run: MapRun, region: &mut MapRegion) -> Option<()> {
+        count(run, region);
         let own = self.runs.as_mut_slice().get_mut(first_run..);
         if let Some(last) = own.and_then(|own| own.last_mut()) {
             let same = (last.state, last.is_dirty, last.page_bytes);
@@ -193,6 +205,28 @@ impl Drawing<'_> {
             }
         }
         (run.start >= run.end || self.runs.push(run)).then_some(())
+    }
+}
+
+/// Counts the pages of a run among those of its region.
+fn count(run: MapRun, region: &mut MapRegion) {
+    let bytes = run.end.saturating_sub(run.start);
+    match run.state {
+        MapPageState::Resident => {
+            region.resident_bytes += bytes;
+            region.dirty_bytes += if run.is_dirty { bytes } else { 0 };
+            region.huge_bytes += if run.page_bytes > PAGE_BYTES {
+                bytes
+            } else {
+                0
+            };
+        }
+        MapPageState::Swapped => region.swapped_bytes += bytes,
+        MapPageState::Staged
+        | MapPageState::Compressed
+        | MapPageState::SameFilled
+        | MapPageState::Filed => region.evicted_bytes += bytes,
+        MapPageState::Absent | MapPageState::Guard => {}
     }
 }
 

@@ -5,7 +5,7 @@
 //! that is named wrongly.
 
 use super::model::{MapKind, MapPageState};
-use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT};
+use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, round_up};
 use crate::metadata::MOST_KNOWN;
 use crate::metadata::span::{Kind, RECORDS_PER_BLOCK, Span, SpanImage};
 use crate::observe::status_page::{LAYOUT, MAGIC, ROOTS, Root, WORDS};
@@ -192,10 +192,10 @@ impl Tables {
     }
 
     fn note(&mut self, start: usize, bytes: usize, kind: MapKind, entries: usize) -> Option<()> {
-        let Some(end) = start
-            .checked_add(bytes)
-            .filter(|end| *end > start && start != 0)
-        else {
+        // Nothing else begins in its last page.
+        let end = start.checked_add(bytes);
+        let end = end.and_then(|end| round_up(end, 1 << PAGE_SHIFT));
+        let Some(end) = end.filter(|end| *end > start && start != 0) else {
             return Some(());
         };
         let purpose = Purpose {
