@@ -42,6 +42,8 @@ mod pages;
 mod paging;
 #[path = "../src/report.rs"]
 mod report;
+#[path = "../src/segment/mod.rs"]
+mod segment;
 #[path = "../src/small/mod.rs"]
 mod small;
 

@@ -395,6 +395,130 @@ typedef struct glebe_region_page {
 /* The states of `count` pages of 4 KiB from page `first` on. */
 int glebe_region_pages(glebe_region region, size_t first, size_t count, glebe_region_page *out);
 
+/* ---- segments: base and limit ------------------------------------------------------ */
+
+/* A segment is a range of bytes with a base, a limit and a protection. A program
+ * that keeps offsets in place of addresses has each checked against the limit and
+ * added to the base; so the segment may lie anywhere, move without being copied,
+ * be attached at another base by another process, and be saved to a file and
+ * loaded at another base.
+ *
+ * All functions return 0 (GLEBE_SEGMENT_OK) or a glebe_segment_error, and have
+ * changed nothing when it is not 0. They keep errno, and may be called by any
+ * thread at any time; calls for one segment wait for each other. They must not be
+ * called by signal handlers. A child after fork has its parent's segments by the
+ * same handles: private ones as copies, attached ones shared.
+ *
+ * Who holds an address in a segment must not use it after another thread or call
+ * has relocated or deleted the segment, or contracted it below that: as with any
+ * memory that moves. */
+
+typedef struct glebe_segment {
+    uint64_t id; /* 0 is no segment; ids are not issued twice */
+} glebe_segment;
+
+typedef enum glebe_segment_error {
+    GLEBE_SEGMENT_OK = 0,
+    GLEBE_SEGMENT_BAD_HANDLE = 1,     /* no segment, or deleted */
+    GLEBE_SEGMENT_BAD_ARGUMENT = 2,   /* NULL, struct_size too small; expand to less, contract to more */
+    GLEBE_SEGMENT_ZERO_SIZE = 3,
+    GLEBE_SEGMENT_UNALIGNED = 4,      /* a base that is no multiple of the page size */
+    GLEBE_SEGMENT_OVERFLOW = 5,       /* base + size, or a size rounded up to pages */
+    GLEBE_SEGMENT_OUTSIDE = 6,        /* beyond the limit */
+    GLEBE_SEGMENT_TOO_LARGE = 7,      /* above most_size, or what can be reserved */
+    GLEBE_SEGMENT_BAD_BASE = 8,       /* something is mapped there, or nothing may be */
+    GLEBE_SEGMENT_BAD_PROTECTION = 9, /* unknown; not permitted by the descriptor; save: unreadable */
+    GLEBE_SEGMENT_BAD_FILE = 10,      /* attach: no shared memory or file, or too short */
+    GLEBE_SEGMENT_BAD_IMAGE = 11,     /* no image, or of another version or byte order */
+    GLEBE_SEGMENT_DAMAGED = 12,       /* an image that is cut off or has changed */
+    GLEBE_SEGMENT_TOO_MANY = 13,      /* 256 segments at a time */
+    GLEBE_SEGMENT_NO_MEMORY = 14,
+    GLEBE_SEGMENT_READ_FAILED = 15,
+    GLEBE_SEGMENT_WRITE_FAILED = 16   /* what the path named before is as it was */
+} glebe_segment_error;
+
+/* What an error is, in English; never NULL, never freed. */
+const char *glebe_segment_error_text(int error);
+
+/* Sizes in bytes. Zero what is not set. */
+typedef struct glebe_segment_options {
+    size_t struct_size; /* sizeof(glebe_segment_options) */
+    size_t size;        /* the limit, any size; attach: 0 is all there is; load: not used */
+    size_t most_size;   /* expand may go so far (address space only); 0: size */
+    void *base;         /* where it shall lie, a multiple of the page size; NULL: anywhere */
+    int protection;     /* glebe_protection */
+    int reserved;       /* 0 */
+} glebe_segment_options;
+
+/* Creates a private segment of zeroes. */
+int glebe_segment_create(const glebe_segment_options *options, glebe_segment *segment);
+/* Attaches shared memory (of glebe_region_shared_memory, or any memfd or file) whose
+ * descriptor may be closed after: all who attach it see each other's writes. Its
+ * most_size is the memory's size. */
+int glebe_segment_attach(int descriptor, const glebe_segment_options *options,
+                         glebe_segment *segment);
+/* Deletes it. Private memory is gone, shared memory stays with the others. */
+int glebe_segment_delete(glebe_segment segment);
+
+/* Moves the limit, in place. What comes in is zero; what goes is lost. Of an
+ * attached segment the memory stays, and with it its contents. */
+int glebe_segment_expand(glebe_segment segment, size_t size);
+int glebe_segment_contract(glebe_segment segment, size_t size);
+/* Sets what may be done with all of it (glebe_protection). */
+int glebe_segment_protect(glebe_segment segment, int protection);
+/* Moves it to `base` (NULL: anywhere else), which must be free: the kernel moves
+ * pages, or whole page tables where both bases are multiples of 2 MiB; no byte is
+ * copied. Needs room for the whole most_size. */
+int glebe_segment_relocate(glebe_segment segment, void *base);
+
+/* The address of `length` bytes from `offset` on, all below the limit; else OUTSIDE
+ * (also for a sum that wraps). Checks the handle. */
+int glebe_segment_translate(glebe_segment segment, size_t offset, size_t length, void **address);
+
+/* Base and limit of a segment: for translations that cost no call. They stay where
+ * they are until the segment is deleted, and follow every relocation. */
+typedef struct glebe_segment_registers {
+    volatile size_t base;
+    volatile size_t limit;
+} glebe_segment_registers;
+int glebe_segment_get_registers(glebe_segment segment, const glebe_segment_registers **registers);
+
+/* The same translation by them; NULL where it is outside. */
+static inline void *glebe_segment_at(const glebe_segment_registers *registers, size_t offset,
+                                     size_t length)
+{
+    size_t limit = registers->limit;
+    return length > limit || offset > limit - length ? NULL : (void *)(registers->base + offset);
+}
+
+/* The image of a segment: a file with its bytes and a sum of them. save puts it in
+ * the place of `path` whole, or leaves what is there; load maps it as a private
+ * segment, at any base, and refuses what is no image, cut off or damaged. The file
+ * must not be written to while it is loaded; saving over it is fine. */
+int glebe_segment_save(glebe_segment segment, const char *path);
+int glebe_segment_load(const char *path, const glebe_segment_options *options,
+                       glebe_segment *segment);
+
+/* A pointer within a segment that is right wherever the segment lies: the distance
+ * from itself. All zero is NULL. It must not be copied to another place but by set
+ * and get, and cannot lead to the second byte of itself. */
+typedef struct glebe_offset_pointer {
+    intptr_t distance; /* 0: NULL; 1: itself */
+} glebe_offset_pointer;
+
+static inline void glebe_offset_set(glebe_offset_pointer *pointer, const void *target)
+{
+    intptr_t distance = (intptr_t)((uintptr_t)target - (uintptr_t)pointer);
+    pointer->distance = !target ? 0 : distance ? distance : 1;
+}
+
+static inline void *glebe_offset_get(const glebe_offset_pointer *pointer)
+{
+    intptr_t distance = pointer->distance;
+    uintptr_t target = (uintptr_t)pointer + (uintptr_t)(distance == 1 ? 0 : distance);
+    return distance ? (void *)target : NULL;
+}
+
 /* ---- maps: what an address space looks like ---------------------------------------- */
 
 /* A map is a picture of a process's address space at one moment: regions in

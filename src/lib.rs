@@ -12,6 +12,7 @@
 //! - `small`: size classes, slabs, slabs without an owner;
 //! - `pages`: spans, where they come from, when their memory goes back;
 //! - `paging`: the heap under a budget: pages moved out, and in again when touched;
+//! - `segment`: memory as base, limit and protection, which moves and is saved;
 //! - `data_section`: a section with the contract of sbrk and brk, for the program;
 //! - `metadata`: memory for our tables; the map from an address to its span;
 //! - `config`, `report`: options in, words out;
@@ -40,6 +41,7 @@ mod os;
 mod pages;
 mod paging;
 mod report;
+mod segment;
 mod small;
 
 pub use abi::data_section::{DataSectionError, brk, sbrk};
@@ -47,6 +49,9 @@ pub use abi::rust::Glebe;
 pub use abi::rust_region::{
     PageState, Region, RegionError, RegionEviction, RegionOptions, RegionPage, RegionProtection,
     RegionStatistics, shared_memory,
+};
+pub use abi::rust_segment::{
+    OffsetPointer, Segment, SegmentError, SegmentOptions, SegmentRegisters,
 };
 pub use map::AddressSpace;
 pub use map::model::{MapError, MapKind, MapPageState, MapRegion, MapRun};

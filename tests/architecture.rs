@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 15] = [
     &["small"],
     &["pages"],
     &["paging"],
-    &["data_section"],
+    &["data_section", "segment"],
     &["metadata"],
     &["config", "report"],
     &["os"],

@@ -113,11 +113,8 @@ pub unsafe extern "C" fn glebe_protect(
     size: usize,
     protection: c_int,
 ) -> c_int {
-    let protection = match protection {
-        0 => Protection::None,
-        1 => Protection::Read,
-        2 => Protection::ReadWrite,
-        _ => return ::libc::EINVAL,
+    let Some(protection) = Protection::of(protection) else {
+        return ::libc::EINVAL;
     };
     if !ThreadSlot::current().is_ready() {
         return ::libc::EINVAL;

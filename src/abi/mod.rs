@@ -14,6 +14,8 @@ pub mod map;
 pub mod region;
 pub mod rust;
 pub mod rust_region;
+pub mod rust_segment;
+pub mod segment;
 pub mod signals;
 pub mod tuning;
 

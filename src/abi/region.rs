@@ -108,12 +108,7 @@ pub unsafe extern "C" fn glebe_region_protect(
     protection: c_int,
 ) -> c_int {
     let _kept = ErrnoKept::new();
-    let protection = match protection {
-        0 => Some(Protection::None),
-        1 => Some(Protection::Read),
-        2 => Some(Protection::ReadWrite),
-        _ => None,
-    };
+    let protection = Protection::of(protection);
     number(region::protect(
         region.id,
         address as usize,

@@ -164,6 +164,16 @@ pub enum RegionProtection {
     ReadWrite,
 }
 
+impl RegionProtection {
+    pub(super) fn raw(self) -> Protection {
+        match self {
+            RegionProtection::None => Protection::None,
+            RegionProtection::Read => Protection::Read,
+            RegionProtection::ReadWrite => Protection::ReadWrite,
+        }
+    }
+}
+
 /// Where a page is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -300,12 +310,7 @@ impl Region {
         protection: RegionProtection,
     ) -> Result<(), RegionError> {
         let (address, bytes) = self.addresses(range)?;
-        let protection = match protection {
-            RegionProtection::None => Protection::None,
-            RegionProtection::Read => Protection::Read,
-            RegionProtection::ReadWrite => Protection::ReadWrite,
-        };
-        region::protect(self.id, address, bytes, Some(protection))
+        region::protect(self.id, address, bytes, Some(protection.raw()))
     }
 
     /// Writes a file's dirty pages back, and waits for the device.

@@ -14,6 +14,7 @@ use crate::os::process_memory::{AnyBytes, ProcessMemory};
 use crate::paging::picture::{
     self, AREA_SHIFT, AREA_WORDS, AREAS_PER_BLOCK, Elsewhere, LEAF_PAGES, PAGE_SHIFT, Published,
 };
+use crate::segment;
 use core::ops::Range;
 
 const WORD: usize = size_of::<usize>();
@@ -221,6 +222,11 @@ impl Tables {
         self.note_store(self.root(Root::Store))?;
         let [base, reserved, _]: [usize; 3] = self.array(Root::DataSection);
         self.note(base, reserved, MapKind::DataSection, 0)?;
+        let segments: [[usize; segment::REGISTER_WORDS]; segment::PLACES] =
+            self.array(Root::Segments);
+        for [base, _, reserved] in segments {
+            self.note(base, reserved, MapKind::Segment, 0)?;
+        }
         let regions: [[usize; picture::PUBLISHED_WORDS]; picture::REGION_PLACES] =
             self.array(Root::Regions);
         for words in regions {

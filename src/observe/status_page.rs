@@ -6,6 +6,7 @@ use crate::data_section;
 use crate::metadata::span::{self, SpanImage};
 use crate::metadata::{self, data_segment};
 use crate::paging::picture;
+use crate::segment;
 use crate::small::size_class::CLASSES;
 
 /// The first bytes.
@@ -44,10 +45,12 @@ pub(crate) enum Root {
     Regions,
     /// The data section: base, reserved bytes, end, each a word.
     DataSection,
+    /// Segments: base, limit, reserved bytes, each a word.
+    Segments,
 }
 
 /// How many roots there are.
-pub(crate) const ROOTS: usize = Root::DataSection as usize + 1;
+pub(crate) const ROOTS: usize = Root::Segments as usize + 1;
 
 /// Words of the page: the magic ones, the layout, the roots.
 pub(crate) const WORDS: usize = MAGIC.len() + 1 + ROOTS;
@@ -87,6 +90,7 @@ static STATUS_PAGE: StatusPage = {
             Address(store),
             Address(regions),
             Address(data_section::words()),
+            Address(segment::words()),
         ],
     }
 };
@@ -104,6 +108,8 @@ pub(crate) const LAYOUT: u64 = {
     }
     let hash = hashed(0xcbf2_9ce4_8422_2325, &SpanImage::SHAPES);
     let hash = hashed(hash, &picture::SHAPES);
+    let segments = [segment::PLACES, segment::REGISTER_WORDS];
+    let hash = hashed(hash, &segments);
     hashed(hash, &[ROOTS, metadata::MOST_KNOWN, CLASSES])
 };
 

@@ -89,6 +89,25 @@ impl File {
         open(path, libc::O_RDONLY)
     }
 
+    /// Creates a file for reading and writing where none is (EEXIST).
+    pub(crate) fn create_new(path: &CStr) -> Result<File, Errno> {
+        open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)
+    }
+
+    /// Gives the file `from` the name `to`, in the place of what has it, at one instant.
+    pub(crate) fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
+        let here = libc::AT_FDCWD as usize;
+        let (from, to) = (from.as_ptr() as usize, to.as_ptr() as usize);
+        call(libc::SYS_renameat, [here, from, here, to]).map(drop)
+    }
+
+    /// Takes a file's name away.
+    pub(crate) fn unlink(path: &CStr) {
+        // What is not there is no harm.
+        let here = libc::AT_FDCWD as usize;
+        let _ = call(libc::SYS_unlinkat, [here, path.as_ptr() as usize, 0, 0]);
+    }
+
     /// Creates a file for reading and writing that has no name, so that its space is free again
     /// when the last descriptor is closed, however the process ends. It lies in the directory
     /// `path`; where that is none, the file is created as `path`, and EEXIST tells that something

@@ -5,7 +5,7 @@
 
 use super::errno::Errno;
 use super::file::File;
-use super::process::{page_bytes, set_errno};
+use super::process::{ErrnoKept, errno, page_bytes, set_errno};
 use core::ffi::c_void;
 use core::num::NonZeroUsize;
 use core::ptr::NonNull;
@@ -59,6 +59,85 @@ pub(crate) fn reserve(bytes: usize) -> Option<usize> {
     map_with(0, bytes, ProtFlags::PROT_NONE, MapFlags::MAP_NORESERVE)
 }
 
+/// No range is longer.
+pub(crate) const MOST_BYTES: usize = 1 << 47;
+
+/// The same at `address`, if nothing is there (EEXIST).
+pub(crate) fn reserve_at(address: usize, bytes: usize) -> Result<usize, Errno> {
+    let _kept = ErrnoKept::new();
+    let flags = MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED_NOREPLACE;
+    match map_with(address, bytes, ProtFlags::PROT_NONE, flags) {
+        Some(mapped) if mapped == address => Ok(mapped),
+        // Kernels before 4.17 take the address as a hint.
+        Some(elsewhere) => {
+            unmap(elsewhere, bytes);
+            Err(Errno(libc::EEXIST))
+        }
+        None => Err(Errno(errno())),
+    }
+}
+
+/// The same anywhere, at a multiple of `alignment`, a power of two.
+pub(crate) fn reserve_aligned(bytes: usize, alignment: usize) -> Option<usize> {
+    let room = bytes.checked_add(alignment - page_bytes())?;
+    let start = reserve(room)?;
+    let aligned = (start + alignment - 1) & !(alignment - 1);
+    if aligned > start {
+        unmap(start, aligned - start);
+    }
+    let (end, room_end) = (aligned + bytes, start + room);
+    if room_end > end {
+        unmap(end, room_end - end);
+    }
+    Some(aligned)
+}
+
+/// Puts `bytes` of a file, from `offset` on, in the place of a range that was reserved, still
+/// inaccessible; shared with others who map it, or private.
+pub(crate) fn map_file_over(
+    address: usize,
+    bytes: usize,
+    file: File,
+    offset: u64,
+    is_shared: bool,
+) -> bool {
+    let _kept = ErrnoKept::new();
+    let kind = if is_shared {
+        libc::MAP_SHARED
+    } else {
+        libc::MAP_PRIVATE
+    };
+    let flags = kind | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let (descriptor, offset) = (file.to_word() as i32, offset.cast_signed());
+    // SAFETY: callers own the range, and nothing in it is live.
+    let mapped = unsafe {
+        libc::mmap(
+            address as *mut c_void,
+            bytes,
+            libc::PROT_NONE,
+            flags,
+            descriptor,
+            offset,
+        )
+    };
+    mapped != libc::MAP_FAILED
+}
+
+/// Moves the pages of one mapping of the kernel's, or of a part of it, into the place of a range that
+/// is reserved at `target`. The old range stays mapped, and empty, where the kernel can do that
+/// (Linux 5.7; 5.13 for files), so that nobody else's mapping comes there before it is unmapped.
+pub(crate) fn move_over(address: usize, target: usize, bytes: usize) -> bool {
+    let _kept = ErrnoKept::new();
+    let (from, to) = (address as *mut c_void, target as *mut c_void);
+    let moved = |flags| {
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | flags;
+        // SAFETY: callers own both ranges; nothing in the target is live.
+        let moved = unsafe { libc::mremap(from, bytes, bytes, flags, to) };
+        moved != libc::MAP_FAILED
+    };
+    moved(libc::MREMAP_DONTUNMAP) || errno() == libc::EINVAL && moved(0)
+}
+
 /// Makes a range that was reserved readable and writable; it holds zeroes.
 pub(crate) fn make_usable(address: usize, bytes: usize) -> bool {
     // SAFETY: the range is ours, and nobody has used it yet.
@@ -108,6 +187,18 @@ pub(crate) enum Protection {
     Read,
     /// Read and write.
     ReadWrite,
+}
+
+impl Protection {
+    /// That of a number of `glebe_protection`.
+    pub(crate) fn of(number: i32) -> Option<Protection> {
+        match number {
+            0 => Some(Protection::None),
+            1 => Some(Protection::Read),
+            2 => Some(Protection::ReadWrite),
+            _ => None,
+        }
+    }
 }
 
 /// Sets what may be done with a range of ours, which keeps its contents.
