@@ -134,6 +134,25 @@ typedef enum glebe_protection {
  * for one block, and a free of it, must not run at the same time. */
 int glebe_protect(void *address, size_t size, int protection);
 
+/* ---- the kernel's pages --------------------------------------------------- */
+
+/* Passes the bytes of the kernel's page that maps `address` now, whoever's that
+ * is: 4096, 2 MiB, or 1 GiB, and where /proc/kpageflags may be read (root) also
+ * transparent pages of sizes between, as far as they are mapped whole; 0 where
+ * no page is there yet, or any more. Never touches it. 0; or EINVAL (NULL),
+ * ENOMEM (nothing is mapped there), ENOSYS (Linux before 6.7) or what /proc
+ * refuses with, and then *bytes is as it was. For a huge page it walks over all
+ * mappings of the process (proc_pid_smaps(5)). Keeps errno. */
+int glebe_page_size_at(const void *address, size_t *bytes);
+
+/* Makes huge pages of the small ones that lie wholly in a range of a live block,
+ * by aligned 2 MiB (madvise(2), MADV_COLLAPSE): copies them, now, also where the
+ * kernel is told to make none by itself. 0; or EINVAL (not of one live block,
+ * overflow, no whole 2 MiB in it, or the kernel cannot), EBUSY (the heap has a
+ * budget), ENOMEM or EAGAIN (no huge page is free). A part may be done then.
+ * The contents stay in any case. Keeps errno. */
+int glebe_collapse(void *address, size_t size);
+
 /* ---- statistics ------------------------------------------------------------ */
 
 /* A snapshot; all fields in bytes unless named otherwise. Other threads go on

@@ -38,6 +38,21 @@ pub(crate) enum StoreKind {
     Both,
 }
 
+/// Which pages of the kernel's the heap shall lie in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PageSize {
+    /// Huge ones where they pay.
+    AsTheyPay,
+    /// Small ones alone, 4 KiB on x86-64.
+    Small,
+    /// 64 KiB.
+    Of64KiB,
+    /// 2 MiB.
+    Huge,
+    /// 1 GiB for large objects of that size, else 2 MiB.
+    Gigantic,
+}
+
 /// What the options were set to, in pages of its own: [`protect`] makes them read-only.
 #[repr(C, align(4096))]
 struct Settings {
@@ -47,6 +62,7 @@ struct Settings {
     statistics: AtomicU8,
     purge_thread: AtomicU8,
     no_huge_pages: AtomicU8,
+    page_size: AtomicU8,
     hardened: AtomicU8,
     guard_large: AtomicU8,
     guard_by_mprotect: AtomicU8,
@@ -72,6 +88,7 @@ static SETTINGS: Settings = Settings {
     statistics: AtomicU8::new(0),
     purge_thread: AtomicU8::new(0),
     no_huge_pages: AtomicU8::new(0),
+    page_size: AtomicU8::new(0),
     hardened: AtomicU8::new(0),
     guard_large: AtomicU8::new(0),
     guard_by_mprotect: AtomicU8::new(0),
@@ -106,7 +123,7 @@ enum Values {
 }
 
 /// The rows: name, what it accepts.
-static OPTIONS: [(&str, Values); 18] = [
+static OPTIONS: [(&str, Values); 19] = [
     (
         "GLEBE_SOURCE",
         Values::Words(&["auto", "break", "mmap"], &SETTINGS.source),
@@ -139,6 +156,10 @@ static OPTIONS: [(&str, Values); 18] = [
     (
         "GLEBE_HUGE_PAGES",
         Values::Words(&["auto", "off"], &SETTINGS.no_huge_pages),
+    ),
+    (
+        "GLEBE_PAGE_SIZE",
+        Values::Words(&["auto", "4K", "64K", "2M", "1G"], &SETTINGS.page_size),
     ),
     (
         "GLEBE_HARDENED",
@@ -316,6 +337,17 @@ pub(crate) fn statistics_file() -> Option<&'static core::ffi::CStr> {
 /// Whether huge pages may be asked for: `GLEBE_HUGE_PAGES`.
 pub(crate) fn huge_pages() -> bool {
     SETTINGS.no_huge_pages.load(Ordering::Relaxed) == 0
+}
+
+/// `GLEBE_PAGE_SIZE`.
+pub(crate) fn page_size() -> PageSize {
+    match SETTINGS.page_size.load(Ordering::Relaxed) {
+        1 => PageSize::Small,
+        2 => PageSize::Of64KiB,
+        3 => PageSize::Huge,
+        4 => PageSize::Gigantic,
+        _ => PageSize::AsTheyPay,
+    }
 }
 
 /// `GLEBE_PURGE=thread`.

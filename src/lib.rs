@@ -45,6 +45,7 @@ mod segment;
 mod small;
 
 pub use abi::data_section::{DataSectionError, brk, sbrk};
+pub use abi::page_sizes::{PageSizeError, page_size_at};
 pub use abi::rust::Glebe;
 pub use abi::rust_region::{
     PageState, Region, RegionError, RegionEviction, RegionOptions, RegionPage, RegionProtection,

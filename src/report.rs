@@ -341,6 +341,15 @@ pub(crate) fn no_purge_thread() {
     );
 }
 
+/// Pages of a size that was asked for are not to be had; `used` are taken.
+#[cold]
+pub(crate) fn no_page_size(why: &str, used: &str) {
+    line(
+        Severity::Warning,
+        format_args!("GLEBE_PAGE_SIZE: no pages of {why}; pages of {used} are used"),
+    );
+}
+
 /// The budget cannot be kept; ends the process where it is required.
 #[cold]
 pub(crate) fn no_budget(why: &str, required: bool) {

@@ -11,6 +11,7 @@ pub mod extensions;
 pub mod forks;
 pub mod libc;
 pub mod map;
+pub mod page_sizes;
 pub mod region;
 pub mod rust;
 pub mod rust_region;

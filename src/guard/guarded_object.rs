@@ -28,7 +28,7 @@ use crate::metadata::span::{self, Kind, Place, Span};
 use crate::os::guard_pages::{self, Method};
 use crate::os::mapping::{self, Protection};
 use crate::os::process::{self, page_bytes};
-use crate::pages::purge;
+use crate::pages::{page_size, purge};
 use crate::report::{self, ReportedBlock};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -324,6 +324,7 @@ fn own(freed: FreedMapping) -> Option<&'static Span> {
 fn map(shape: &Shape) -> Option<Object> {
     let length = shape.granules as usize * GRANULE_BYTES;
     let address = mapping::map_aligned(length, GRANULE_BYTES)?;
+    page_size::advise(address, length);
     let object = Granule::of(address).and_then(|start| {
         let mapping = FreedMapping {
             start,

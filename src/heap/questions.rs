@@ -8,8 +8,10 @@ use crate::guard::sampled_slots::{self, InRegion};
 use crate::guard::{guarded_object, slab_fault};
 use crate::large::large_object;
 use crate::metadata::{self, span::Kind};
-use crate::os::mapping::Protection;
+use crate::os::mapping::{self, Protection};
 use crate::os::thread_slot::ThreadSlot;
+use crate::pages::page_size;
+use crate::paging;
 use crate::small::slab::{InSlab, Slab, classify};
 use core::ffi::c_int;
 
@@ -125,6 +127,22 @@ fn kind_outside(address: usize) -> AddressKind {
     } else {
         AddressKind::NotOurs
     }
+}
+
+/// Makes huge pages of those of a block in use that lie wholly within the range, which must be of
+/// that block; an errno where that cannot be.
+pub(crate) fn collapse(address: usize, bytes: usize) -> Result<(), c_int> {
+    let end = address.checked_add(bytes).ok_or(libc::EINVAL)?;
+    let (start, block_bytes) = block_containing(address).ok_or(libc::EINVAL)?;
+    if end > start + block_bytes {
+        return Err(libc::EINVAL);
+    }
+    let (first, length) = page_size::huge_pages_within(address, bytes).ok_or(libc::EINVAL)?;
+    // Pages that paging moves are small ones.
+    if paging::is_active() {
+        return Err(libc::EBUSY);
+    }
+    mapping::collapse(first, length)
 }
 
 /// Sets what may be done with the pages from `address` on, which must be those of one live guarded

@@ -10,6 +10,7 @@ use crate::guard::fault;
 use crate::large::idle_memory;
 use crate::observe::{statistics, status_page};
 use crate::os::{fault_signals, guard_pages, memory_limit, process};
+use crate::pages::page_size;
 use crate::paging;
 use crate::report;
 use core::ffi::c_void;
@@ -48,6 +49,7 @@ fn read_options() {
         if budget_bytes != 0 {
             paging::prepare(budget_bytes);
         }
+        page_size::settle();
         if config::hardened() {
             config::harden();
         }

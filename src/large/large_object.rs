@@ -7,7 +7,7 @@ use crate::base::shared::SharedUsize;
 use crate::metadata::span::{self, Kind, Place};
 use crate::os::{mapping, process};
 use crate::pages::huge::{self, HUGE_PAGE_BYTES};
-use crate::pages::purge;
+use crate::pages::{page_size, purge};
 use crate::paging;
 use core::sync::atomic::Ordering;
 
@@ -38,6 +38,21 @@ fn shape(bytes: usize) -> Option<(usize, u32)> {
     Some((usable, u32::try_from(granules).ok()?))
 }
 
+/// Where an object's pages come from: the class of its record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Pages {
+    /// Ordinary memory.
+    Ordinary = 0,
+    /// The kernel's pool of pages of 1 GiB: whole ones are mapped and unmapped, no part of one is
+    /// given back, and nothing is moved.
+    Pool = 1,
+}
+
+fn is_of_pool(place: Place) -> bool {
+    place.span.class.load(Ordering::Relaxed) == Pages::Pool as u8
+}
+
 /// What an object may hold at first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contents {
@@ -53,6 +68,9 @@ pub(crate) enum Contents {
 pub(crate) fn allocate(bytes: usize, alignment: usize, contents: Contents) -> Option<LargeObject> {
     let (usable, granules) = shape(bytes)?;
     let length = granules as usize * GRANULE_BYTES;
+    if let Some(object) = allocate_of_pool(usable, length) {
+        return Some(object);
+    }
     let natural = if length >= HUGE_PAGE_BYTES {
         HUGE_PAGE_BYTES
     } else {
@@ -73,6 +91,7 @@ pub(crate) fn allocate(bytes: usize, alignment: usize, contents: Contents) -> Op
         mapping::unmap(address, length);
         return None;
     }
+    page_size::advise(address, length);
     mapping::name(address, length, c"glebe large");
     paging::claim(address, length);
     purge::count_taken(length);
@@ -82,12 +101,36 @@ pub(crate) fn allocate(bytes: usize, alignment: usize, contents: Contents) -> Op
     })
 }
 
+/// An object in pages of 1 GiB, where those were asked for and are to be had: aligned to that, as
+/// much as any object may be.
+fn allocate_of_pool(usable: usize, length: usize) -> Option<LargeObject> {
+    let (address, mapped) = page_size::map_gigantic(length)?;
+    let granules = u32::try_from(mapped >> GRANULE_SHIFT).ok();
+    let registered = granules
+        .zip(Granule::of(address))
+        .and_then(|(granules, start)| register_in(Pages::Pool, start, usable, granules));
+    if registered.is_none() {
+        mapping::unmap(address, mapped);
+        return None;
+    }
+    purge::count_taken(mapped);
+    Some(LargeObject {
+        address,
+        clean: true,
+    })
+}
+
 /// Writes the record of a mapping that becomes an object.
 fn register(start: Granule, usable: usize, granules: u32) -> Option<()> {
+    register_in(Pages::Ordinary, start, usable, granules)
+}
+
+fn register_in(pages: Pages, start: Granule, usable: usize, granules: u32) -> Option<()> {
     let span = span::ensure_record(start)?;
     span.owner.store_alone(0, Ordering::Relaxed);
     span.free.store(usable, Ordering::Relaxed);
     span.distance.store(granules, Ordering::Relaxed);
+    span.class.store(pages as u8, Ordering::Relaxed);
     span.set_kind(Kind::Large);
     LIVE_BYTES.fetch_add(usable, Ordering::Relaxed);
     LIVE_OBJECTS.fetch_add(1, Ordering::Relaxed);
@@ -125,6 +168,9 @@ fn reuse(usable: usize, granules: u32, alignment: usize) -> Option<usize> {
 /// Frees an object. Its mapping is kept for the next one, joined with kept neighbours; one that
 /// alone would break the law of amount in `pages::purge` is unmapped at once.
 pub(crate) fn free(place: Place) {
+    if is_of_pool(place) {
+        return unmap(unregister(place, Kind::Released));
+    }
     let mut freed = unregister(place, Kind::Cached);
     if freed.bytes() > purge::limit_bytes() / 2 {
         return unmap(freed);
@@ -189,10 +235,18 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     };
     let length = granules as usize * GRANULE_BYTES;
     let address = old.start.address();
-    if granules == old.granules {
+    let fits = if is_of_pool(place) {
+        granules <= old.granules && old.bytes() - length < 1 << 30
+    } else {
+        granules == old.granules
+    };
+    if fits {
         let before = place.span.free.swap(usable, Ordering::Relaxed);
         LIVE_BYTES.fetch_add(usable.wrapping_sub(before), Ordering::Relaxed);
         return Some(address);
+    }
+    if is_of_pool(place) {
+        return None;
     }
     // What mremap moves is the kernel's business alone meanwhile; what it does not see, it loses.
     if !paging::take_back(address, old.bytes()) {
@@ -241,12 +295,14 @@ fn resize_paged(place: Place, old: FreedMapping, usable: usize, granules: u32) -
     }
     let (end, more) = (address + old.bytes(), length - old.bytes());
     if mapping::map_at(end, more) {
+        page_size::advise(end, more);
         paging::claim(end, more);
         unregister(place, Kind::Released);
         register(place.start, usable, granules)?;
         return Some(address);
     }
     let target = mapping::map_aligned(length, HUGE_PAGE_BYTES)?;
+    page_size::advise(target, length);
     let old_usable = place.span.object_bytes();
     unregister(place, Kind::Released);
     if !paging::relocate(address, old.bytes(), target, length) {

@@ -94,7 +94,8 @@ pub(crate) struct Span {
     /// Slab: ceil(2^32 / block size), for the check that an address is a block's start.
     pub(crate) divisor: AtomicU32,
     kind: AtomicU8,
-    /// Slab: the size class. Guarded: log2 of the alignment asked for.
+    /// Slab: the size class. Guarded: log2 of the alignment asked for. Large: where its pages come
+    /// from.
     pub(crate) class: AtomicU8,
     /// Slab and medium: granules in the span, 1 to 64. Guarded: how it is guarded.
     pub(crate) granules: AtomicU8,

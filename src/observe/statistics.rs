@@ -10,7 +10,9 @@ use crate::guard::guarded_object;
 use crate::guard::sampled_slots;
 use crate::large::large_object;
 use crate::metadata::{self, span, span::Kind};
+use crate::os::pagemap::Pagemap;
 use crate::os::process::{self, KeptStandardError};
+use crate::pages::huge::HUGE_PAGE_BYTES;
 use crate::pages::{chunk, purge, source};
 use crate::paging;
 use crate::report;
@@ -149,10 +151,47 @@ pub(crate) fn figures() -> [(&'static str, usize); 17] {
     ]
 }
 
+/// Bytes of the heap that lie in huge pages, of 2 MiB or 1 GiB, now; `None` where the kernel does not
+/// say (before Linux 6.7, or without /proc).
+fn huge_page_bytes() -> Option<usize> {
+    let pagemap = Pagemap::open().ok()?;
+    let mut sum = 0;
+    let scanned = pagemap.for_each_huge_run(&mut |start, bytes| {
+        sum += ours_of(start, start + bytes);
+    });
+    pagemap.close();
+    scanned.ok().map(|()| sum)
+}
+
+/// Bytes from `start` to `end`, whole huge pages, that are the heap's.
+fn ours_of(start: usize, end: usize) -> usize {
+    let mut sum = 0;
+    let mut at = start;
+    while at < end {
+        let next = match span::containing(at) {
+            Some(place) if matches!(place.span.kind(), Kind::Large | Kind::Cached) => {
+                let granules = place.span.distance.load(Ordering::Relaxed) as usize;
+                place.start.plus(granules).address()
+            }
+            Some(_) => at + HUGE_PAGE_BYTES,
+            None => {
+                at += HUGE_PAGE_BYTES;
+                continue;
+            }
+        };
+        // The object may have become another's meanwhile.
+        let next = next.clamp(at + HUGE_PAGE_BYTES, end.max(at + HUGE_PAGE_BYTES));
+        sum += next.min(end) - at;
+        at = next;
+    }
+    sum
+}
+
 /// The figures, what is counted on demand, and where the heap has a budget those of its paging.
 fn all_figures() -> impl Iterator<Item = (&'static str, usize)> {
     figures()
         .into_iter()
+        .chain(huge_page_bytes().map(|bytes| ("huge_page_bytes", bytes)))
         .chain(shared::counts())
         .chain(paging::figures())
 }

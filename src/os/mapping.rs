@@ -236,6 +236,13 @@ pub(crate) fn map_aligned(bytes: usize, alignment: usize) -> Option<usize> {
     Some(aligned)
 }
 
+/// Maps `bytes` of zeroes, a multiple of 1 GiB, in pages of 1 GiB from the kernel's pool, aligned to
+/// that; `None` where the pool has not so many. They are set aside: no touch can fail.
+pub(crate) fn map_pages_of_1_gib(bytes: usize) -> Option<usize> {
+    let flags = MapFlags::MAP_HUGETLB | MapFlags::MAP_HUGE_1GB;
+    map_with(0, bytes, READ_WRITE, flags)
+}
+
 /// Maps `bytes` of zeroes at `address` if nothing is there (Linux 4.17).
 pub(crate) fn map_at(address: usize, bytes: usize) -> bool {
     match map_with(address, bytes, READ_WRITE, MapFlags::MAP_FIXED_NOREPLACE) {
@@ -352,6 +359,18 @@ pub(crate) fn unmap_without_errno(address: usize, bytes: usize) -> bool {
 /// elsewhere.
 pub(crate) fn advise_huge(address: usize, bytes: usize) {
     advise(address, bytes, MmapAdvise::MADV_HUGEPAGE);
+}
+
+/// Makes huge pages of the small ones of a range of whole huge pages, now (MADV_COLLAPSE, Linux
+/// 6.1), whatever the kernel is told to do by itself; an errno where it does not.
+pub(crate) fn collapse(address: usize, bytes: usize) -> Result<(), i32> {
+    const MADV_COLLAPSE: i32 = 25;
+    // SAFETY: the contents stay.
+    if unsafe { libc::madvise(address as *mut c_void, bytes, MADV_COLLAPSE) } == 0 {
+        Ok(())
+    } else {
+        Err(super::process::errno())
+    }
 }
 
 /// Asks for none any more.

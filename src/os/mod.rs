@@ -13,6 +13,7 @@ mod loaded_object;
 pub(crate) mod mapped_array;
 pub(crate) mod mapping;
 pub(crate) mod memory_limit;
+pub(crate) mod page_sizes;
 pub(crate) mod paged_mapping;
 pub(crate) mod pagemap;
 pub(crate) mod process;

@@ -7,6 +7,7 @@ use super::file::File;
 use super::mapped_array::MappedArray;
 use super::process::page_bytes;
 use super::process_files;
+use crate::base::address::ADDRESS_LIMIT;
 use core::mem::MaybeUninit;
 
 /// /proc/self/pagemap, or that of another process.
@@ -58,6 +59,14 @@ struct ScanRequest {
     returned: u64,
 }
 
+/// Which pages a scan finds, by their categories.
+#[derive(Clone, Copy)]
+struct Filter {
+    all_of: u64,
+    none_of: u64,
+    any_of: u64,
+}
+
 const _: () = assert!(size_of::<ScanRequest>() == 96 && size_of::<PageRun>() == 24);
 
 impl Pagemap {
@@ -101,27 +110,84 @@ impl Pagemap {
         bytes: usize,
         each: &mut impl FnMut(usize, usize),
     ) -> Result<(), Errno> {
-        let end = start + bytes;
+        let resident = Filter {
+            all_of: 0,
+            none_of: 0,
+            any_of: RESIDENT,
+        };
+        self.scan_for(resident, start, start + bytes, &mut |run| {
+            each(run.start as usize, (run.end - run.start) as usize);
+        })
+    }
+
+    /// Calls `each(start, bytes)` for every run of huge pages of the process; those of zeroes alone
+    /// are left out. ENOTTY before Linux 6.7.
+    pub(crate) fn for_each_huge_run(
+        self,
+        each: &mut impl FnMut(usize, usize),
+    ) -> Result<(), Errno> {
+        let huge = Filter {
+            all_of: PRESENT | HUGE,
+            none_of: ZERO_PAGE,
+            any_of: 0,
+        };
+        // The last page below the limit is nobody's, and the kernel refuses a range that holds it.
+        self.scan_for(huge, 0, ADDRESS_LIMIT - page_bytes(), &mut |run| {
+            each(run.start as usize, (run.end - run.start) as usize);
+        })
+    }
+
+    /// The categories of the page at `page`; 0 where none is there. ENOTTY before Linux 6.7.
+    pub(crate) fn categories_at(self, page: usize) -> Result<u64, Errno> {
+        let mut seen = 0;
+        let present = Filter {
+            all_of: PRESENT,
+            none_of: 0,
+            any_of: 0,
+        };
+        self.scan_for(present, page, page + page_bytes(), &mut |run| {
+            seen = run.categories;
+        })?;
+        Ok(seen)
+    }
+
+    /// The number of the frame that is mapped at `page`; `None` where none is, or where the process
+    /// may not know.
+    pub(crate) fn frame_at(self, page: usize) -> Option<u64> {
+        const IN_MEMORY: u64 = 1 << 63;
+        let mut word = [0; 8];
+        let place = (page / page_bytes() * word.len()) as u64;
+        let read = File::from_word(self.0 as usize).read_at(&mut word, place);
+        let entry = u64::from_ne_bytes(word);
+        let frame = entry & ((1 << 55) - 1);
+        (read == Ok(word.len()) && entry & IN_MEMORY != 0 && frame != 0).then_some(frame)
+    }
+
+    fn scan_for(
+        self,
+        filter: Filter,
+        start: usize,
+        end: usize,
+        each: &mut impl FnMut(&PageRun),
+    ) -> Result<(), Errno> {
         let mut at = start;
         while at < end {
             let mut runs = [const { MaybeUninit::uninit() }; 64];
-            let (found, walked) = self.ask(at, end, RESIDENT, RESIDENT, &mut runs)?;
-            for run in found {
-                each(run.start as usize, (run.end - run.start) as usize);
-            }
+            let (found, walked) = self.ask(at, end, filter, RESIDENT | HUGE, &mut runs)?;
+            found.iter().for_each(&mut *each);
             at = walked;
         }
         Ok(())
     }
 
-    /// Scans from `start` to at most `end` for pages that are in one of the categories `any_of`, and
-    /// tells which of `returned` they are in: runs, as far as there is room, and where it came to,
+    /// Scans from `start` to at most `end` for pages that the filter lets pass, and tells which of the
+    /// categories `returned` they are in: runs, as far as there is room, and where it came to,
     /// behind `start`.
     fn ask(
         self,
         start: usize,
         end: usize,
-        any_of: u64,
+        filter: Filter,
         returned: u64,
         runs: &mut [MaybeUninit<PageRun>],
     ) -> Result<(&mut [PageRun], usize), Errno> {
@@ -134,9 +200,9 @@ impl Pagemap {
             runs: runs.as_mut_ptr() as u64,
             runs_length: runs.len() as u64,
             most_pages: 0,
-            inverted: 0,
-            all_of: 0,
-            any_of,
+            inverted: filter.none_of,
+            all_of: filter.all_of | filter.none_of,
+            any_of: filter.any_of,
             returned,
         };
         let request_address = &raw mut request as usize;
@@ -174,7 +240,12 @@ impl Pagemap {
         let (mut at, mut guard) = (start, GUARD);
         while at < end {
             let runs = into.places(RUNS).ok_or(Errno(libc::ENOMEM))?;
-            match self.ask(at, end, RESIDENT | guard, RESIDENT | guard | asked, runs) {
+            let any = Filter {
+                all_of: 0,
+                none_of: 0,
+                any_of: RESIDENT | guard,
+            };
+            match self.ask(at, end, any, RESIDENT | guard | asked, runs) {
                 Ok((found, walked)) => {
                     let found = found.len();
                     // SAFETY: the kernel has written so many.

@@ -6,6 +6,7 @@
 //! pages, which come from lists of what was in use a moment ago. So each is timed, and one that
 //! is slow sends us back to small pages for a while.
 
+use super::page_size;
 use crate::base::shared::SharedUsize;
 use crate::config;
 use crate::os::{mapping, process};
@@ -26,7 +27,7 @@ static PAUSED_BYTES: SharedUsize = SharedUsize::new(0);
 
 /// Whether huge pages should be asked for now, for `bytes`.
 fn pay(bytes: usize) -> bool {
-    if !config::huge_pages() {
+    if !config::huge_pages() || !page_size::is_as_it_pays() {
         return false;
     }
     let paused = PAUSED_BYTES.load(Ordering::Relaxed);

@@ -3,5 +3,6 @@
 pub(crate) mod chunk;
 pub(crate) mod huge;
 pub(crate) mod page_heap;
+pub(crate) mod page_size;
 pub(crate) mod purge;
 pub(crate) mod source;

@@ -4,6 +4,7 @@
 use super::chunk;
 use super::huge::{self, HUGE_PAGE_BYTES};
 use super::page_heap::Filling;
+use super::page_size;
 use crate::base::address::{
     CHUNK_BYTES, CHUNK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up,
 };
@@ -95,7 +96,7 @@ fn grow_break(state: &mut Break, count: usize, ahead: bool) -> bool {
     };
     let first = start >> GRANULE_SHIFT;
     let left_in_chunk = CHUNK_GRANULES - first % CHUNK_GRANULES;
-    let wanted = if ahead {
+    let wanted = if ahead || page_size::is_huge() {
         (first + count).next_multiple_of(AHEAD_STEP) - first
     } else {
         count.max(BREAK_STEP)
@@ -118,6 +119,7 @@ fn grow_break(state: &mut Break, count: usize, ahead: bool) -> bool {
         lose_break();
         return false;
     }
+    page_size::advise(start, granules * GRANULE_BYTES);
     let resident = ahead && huge::make_resident(start, granules * GRANULE_BYTES);
     state.end = now + bytes;
     BREAK_BYTES.fetch_add(granules * GRANULE_BYTES, Ordering::Relaxed);
@@ -157,6 +159,7 @@ fn grow_by_mmap(count: usize, ahead: bool) -> bool {
     let bytes = granules * GRANULE_BYTES;
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     let all = bit_run::mask(0, granules as u32);
+    page_size::advise(address, bytes);
     let resident = ahead && granules == CHUNK_GRANULES && huge::make_resident(address, bytes);
     paging::claim(address, bytes);
     let added = Granule::of(address)

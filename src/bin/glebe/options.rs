@@ -9,7 +9,7 @@ struct Variable {
     meaning: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 18] = [
+const VARIABLES: [Variable; 19] = [
     Variable {
         name: "GLEBE_SOURCE",
         values: "auto|break|mmap",
@@ -74,6 +74,15 @@ const VARIABLES: [Variable; 18] = [
         meaning: &[
             "huge pages for a heap above 16 MiB and for large",
             "objects that grow",
+        ],
+    },
+    Variable {
+        name: "GLEBE_PAGE_SIZE",
+        values: "auto|4K|64K|2M|1G",
+        default: "auto",
+        meaning: &[
+            "the pages of the heap, where the kernel has them (1G:",
+            "of large objects); auto: huge ones where they pay",
         ],
     },
     Variable {

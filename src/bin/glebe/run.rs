@@ -74,6 +74,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     hardened: bool,
 
+    /// Which pages of the kernel's the heap shall lie in (see docs/page-sizes.md)
+    #[arg(long, value_name = "4K|64K|2M|1G", value_parser = ["4K", "64K", "2M", "1G"])]
+    #[arg(hide_possible_values = true)]
+    page_size: Option<String>,
+
     /// Keep the heap in this much memory: 512M, 2G, 60%; the rest is compressed (see docs/paging.md)
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
     budget: Option<String>,
@@ -181,6 +186,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
     }
     set_statistics(arguments)?;
     set_budget(arguments)?;
+    if let Some(size) = &arguments.page_size {
+        set("GLEBE_PAGE_SIZE", size.as_ref());
+    }
     if arguments.hardened {
         set("GLEBE_HARDENED", OsStr::new("1"));
     }
