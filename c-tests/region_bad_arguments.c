@@ -84,6 +84,15 @@ int main(void)
     CHECK(glebe_region_protect(region, base, MIB + 16 * KIB, 1) == GLEBE_REGION_OUTSIDE);
     CHECK(glebe_region_protect(region, base, SIZE_MAX, 1) == GLEBE_REGION_OVERFLOW);
 
+    CHECK(glebe_region_release(region, base, 0) == GLEBE_REGION_ZERO_SIZE);
+    CHECK(glebe_region_release(region, base, 4096) == GLEBE_REGION_UNALIGNED);
+    CHECK(glebe_region_release(region, base + 4096, 16 * KIB) == GLEBE_REGION_UNALIGNED);
+    CHECK(glebe_region_release(region, NULL, 16 * KIB) == GLEBE_REGION_OUTSIDE);
+    CHECK(glebe_region_release(region, base - 16 * KIB, 16 * KIB) == GLEBE_REGION_OUTSIDE);
+    CHECK(glebe_region_release(region, base, MIB + 16 * KIB) == GLEBE_REGION_OUTSIDE);
+    CHECK(glebe_region_release(region, base + 16 * KIB, SIZE_MAX) == GLEBE_REGION_OVERFLOW);
+    CHECK(glebe_region_release(none, base, 16 * KIB) == GLEBE_REGION_BAD_HANDLE);
+
     CHECK(glebe_region_pin(region, base, 0) == GLEBE_REGION_ZERO_SIZE);
     CHECK(glebe_region_pin(region, base + 1, SIZE_MAX) == GLEBE_REGION_OVERFLOW);
     CHECK(glebe_region_pin(region, base + 1, MIB) == GLEBE_REGION_OUTSIDE);

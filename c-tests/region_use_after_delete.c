@@ -38,6 +38,7 @@ int main(void)
         CHECK(glebe_region_expand(region, 8 * MIB) == GLEBE_REGION_BAD_HANDLE);
         CHECK(glebe_region_contract(region, MIB) == GLEBE_REGION_BAD_HANDLE);
         CHECK(glebe_region_protect(region, base, 4096, 0) == GLEBE_REGION_BAD_HANDLE);
+        CHECK(glebe_region_release(region, base, 4096) == GLEBE_REGION_BAD_HANDLE);
         CHECK(glebe_region_sync(region) == GLEBE_REGION_BAD_HANDLE);
         CHECK(glebe_region_pin(region, base, 4096) == GLEBE_REGION_BAD_HANDLE);
         CHECK(glebe_region_unpin(region, base, 4096) == GLEBE_REGION_BAD_HANDLE);

@@ -330,6 +330,15 @@ int glebe_region_expand(glebe_region region, size_t size);
  * more. After WRITE_FAILED the size is as it was. The file keeps its length. */
 int glebe_region_contract(glebe_region region, size_t size);
 
+/* Gives the memory and the store of a range back at once, a multiple of
+ * page_size from the start on and long, anywhere in the region; the address
+ * space stays. At the next touch an anonymous page is zero, one of a file what
+ * the file holds: changes that were not written back are dropped (sync first to
+ * keep them). Pages of shared memory leave this process, and the shared memory
+ * keeps them. Protections stay. PINNED where a page is pinned, and nothing has
+ * changed; or locked by mlock(2), and then those stay and the others are gone. */
+int glebe_region_release(glebe_region region, void *address, size_t size);
+
 /* Sets what may be done (glebe_protection) with a range, a multiple of
  * page_size from the start on and long. The contents stay. Anonymous pages that
  * nobody may read stay in memory. NO_MEMORY where the kernel can split no more

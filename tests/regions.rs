@@ -386,3 +386,33 @@ fn a_tebibyte_of_which_little_is_touched_costs_little() {
     // Entries of each touched unit fill a page; their links lie in another.
     assert!(metadata < 128 * 2 * 4096 + 64 * KIB, "{metadata}");
 }
+
+#[test]
+fn a_part_that_is_released_is_zero_and_the_rest_stays() {
+    let options = RegionOptions::anonymous(4 * MIB, MIB).page_size(16 * KIB);
+    let Some(mut region) = create(options) else {
+        return;
+    };
+    churn(&region, 77, 2000);
+    region.as_mut_slice().expect("ours").fill(6);
+    region.release(MIB..2 * MIB).expect("no pins");
+    let bytes = region.as_slice().expect("ours");
+    assert!(bytes[..MIB].iter().all(|byte| *byte == 6));
+    assert!(bytes[MIB..2 * MIB].iter().all(|byte| *byte == 0));
+    assert!(bytes[2 * MIB..].iter().all(|byte| *byte == 6));
+    assert!(is_within_budget(&region));
+
+    region.pin(0..1).expect("room");
+    assert_eq!(region.release(0..4 * MIB), Err(RegionError::Pinned));
+    assert_eq!(region.release(4096..MIB), Err(RegionError::Unaligned));
+    assert_eq!(region.release(0..5 * MIB), Err(RegionError::Outside));
+    assert_eq!(region.release(MIB..MIB), Err(RegionError::ZeroSize));
+    #[expect(clippy::reversed_empty_ranges, reason = "refused")]
+    let backwards = region.release(2 * MIB..MIB);
+    assert_eq!(backwards, Err(RegionError::Overflow));
+    assert!(
+        region.as_slice().expect("ours")[..MIB]
+            .iter()
+            .all(|byte| *byte == 6)
+    );
+}

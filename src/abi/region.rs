@@ -117,6 +117,20 @@ pub unsafe extern "C" fn glebe_region_protect(
     ))
 }
 
+/// Gives the pages of a range back, and what they hold.
+///
+/// # Safety
+/// Nobody relies on what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn glebe_region_release(
+    region: RawRegion,
+    address: *mut c_void,
+    size: usize,
+) -> c_int {
+    let _kept = ErrnoKept::new();
+    number(region::release(region.id, address as usize, size))
+}
+
 /// Writes back and deletes.
 ///
 /// # Safety

@@ -302,6 +302,15 @@ impl Region {
         Ok(())
     }
 
+    /// Gives the memory and the store of a range of whole pages (of the region's size) back, in
+    /// bytes from its start. Anonymous pages are zero then, those of a file what the file holds:
+    /// what was not written back is lost. Of shared memory they leave this process alone. `Pinned`
+    /// where one of them is, and then nothing has changed.
+    pub fn release(&mut self, range: Range<usize>) -> Result<(), RegionError> {
+        let (address, bytes) = self.addresses(range)?;
+        region::release(self.id, address, bytes)
+    }
+
     /// Sets what may be done with a range of whole pages (of the region's size), in bytes from its
     /// start. Forbidden accesses raise SIGSEGV.
     pub fn protect(

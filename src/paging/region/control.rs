@@ -28,6 +28,8 @@ pub(super) enum Request {
     Pin,
     /// End that once.
     Unpin,
+    /// Forget what they hold.
+    Release,
     /// They cannot be read from now on.
     MakeUnreadable,
     /// They can be again.
@@ -46,12 +48,13 @@ pub(super) enum Request {
     End,
 }
 
-const REQUESTS: [Request; 13] = [
+const REQUESTS: [Request; 14] = [
     Request::None,
     Request::Evict,
     Request::Prefetch,
     Request::Pin,
     Request::Unpin,
+    Request::Release,
     Request::MakeUnreadable,
     Request::MakeReadable,
     Request::Expand,

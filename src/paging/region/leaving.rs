@@ -6,7 +6,7 @@
 use super::super::page_table::PAGE_BYTES;
 use super::super::store::codec;
 use super::control::Count;
-use super::options::{Eviction, Kind};
+use super::options::{Eviction, Kind, RegionError};
 use super::table::{Entry, State};
 use super::worker::Worker;
 use crate::os::errno::Errno;
@@ -315,6 +315,37 @@ impl Worker {
             None => &contents[..],
         };
         Some((State::Stored, self.control.store.insert(bytes)?))
+    }
+
+    /// Gives the memory and the store of units back; what a file does not have is lost. What is not
+    /// to be had back, since the program locked it, stays.
+    pub(super) fn release(&mut self, first: usize, units: usize) -> Result<usize, RegionError> {
+        let table = self.control.table;
+        let end = (first + units).min(self.touched);
+        if (first..end).any(|unit| table.unit(unit).pins() > 0) {
+            return Err(RegionError::Pinned);
+        }
+        // Touches of what is gone wait for this thread, which has forgotten it then.
+        let discard = |first: usize, end: usize| {
+            let bytes = (end - first) * self.control.plan.unit_bytes;
+            mapping::discard_without_errno(self.control.address(first), bytes)
+        };
+        let all_gone = first >= end || discard(first, end);
+        let mut outcome = Ok(0);
+        for unit in first..end {
+            if !all_gone && !discard(unit, unit + 1) {
+                outcome = Err(RegionError::Pinned);
+                continue;
+            }
+            let before = table.unit(unit);
+            if before.is_dirty() {
+                self.control.count(Count::Dirty, -1);
+            }
+            self.forget(unit);
+            let entry = table.unit(unit);
+            table.set_flags(unit, entry.unreadable(before.is_unreadable()));
+        }
+        outcome
     }
 
     /// Forgets what a unit holds, wherever it is.

@@ -327,6 +327,26 @@ impl Region {
         Ok((first, (end - start).div_ceil(unit_bytes) - first))
     }
 
+    /// First unit and count of a range that consists of whole units, the last of the region among
+    /// them.
+    fn whole_units(&self, address: usize, bytes: usize) -> Result<(usize, usize), RegionError> {
+        let control = self.control;
+        let unit_bytes = control.plan.unit_bytes;
+        if bytes == 0 {
+            return Err(RegionError::ZeroSize);
+        }
+        let end = address.checked_add(bytes).ok_or(RegionError::Overflow)?;
+        let usable = control.units() * unit_bytes;
+        if address < control.start || end > control.start + usable {
+            return Err(RegionError::Outside);
+        }
+        let offset = address - control.start;
+        if !offset.is_multiple_of(unit_bytes) || !bytes.is_multiple_of(unit_bytes) {
+            return Err(RegionError::Unaligned);
+        }
+        Ok((offset / unit_bytes, bytes / unit_bytes))
+    }
+
     fn write_back(&self) -> Result<(), RegionError> {
         if self.control.plan.kind != Kind::File || self.control.plan.read_only {
             return Ok(());
@@ -425,24 +445,11 @@ pub(crate) fn protect(
 ) -> Result<(), RegionError> {
     with(handle, |region| {
         let control = region.control;
-        let unit_bytes = control.plan.unit_bytes;
         let protection = protection.ok_or(RegionError::BadProtection)?;
         if protection == Protection::ReadWrite && control.plan.read_only {
             return Err(RegionError::BadProtection);
         }
-        if bytes == 0 {
-            return Err(RegionError::ZeroSize);
-        }
-        let end = address.checked_add(bytes).ok_or(RegionError::Overflow)?;
-        let usable = control.units() * unit_bytes;
-        if address < control.start || end > control.start + usable {
-            return Err(RegionError::Outside);
-        }
-        let offset = address - control.start;
-        if !offset.is_multiple_of(unit_bytes) || !bytes.is_multiple_of(unit_bytes) {
-            return Err(RegionError::Unaligned);
-        }
-        let (first, units) = (offset / unit_bytes, bytes / unit_bytes);
+        let (first, units) = region.whole_units(address, bytes)?;
         if protection == Protection::None {
             control.ask(Request::MakeUnreadable, first, units)?;
         }
@@ -455,6 +462,17 @@ pub(crate) fn protect(
         } else {
             Err(RegionError::NoMemory)
         }
+    })
+}
+
+/// Gives a range of whole units back.
+pub(crate) fn release(handle: u64, address: usize, bytes: usize) -> Result<(), RegionError> {
+    with(handle, |region| {
+        let (first, units) = region.whole_units(address, bytes)?;
+        region
+            .control
+            .ask(Request::Release, first, units)
+            .map(|_| ())
     })
 }
 

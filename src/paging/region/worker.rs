@@ -246,6 +246,7 @@ impl Worker {
             }
             Request::Pin => self.pin(first, units),
             Request::Unpin => self.unpin(first, units),
+            Request::Release => self.release(first, units),
             Request::MakeUnreadable => self.make_unreadable(first, units),
             Request::MakeReadable => {
                 for unit in first..first + units {
