@@ -14,6 +14,7 @@ pub mod map;
 pub mod page_sizes;
 pub mod region;
 pub mod rust;
+pub mod rust_blocks;
 pub mod rust_region;
 pub mod rust_segment;
 pub mod segment;

@@ -17,8 +17,9 @@ use core::ffi::c_int;
 
 /// What an address is; the numbers are those of `glebe_kind` in `glebe.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 #[repr(i32)]
-pub(crate) enum AddressKind {
+pub enum AddressKind {
     /// Nothing of ours.
     NotOurs = 0,
     /// In a live block of a size class.

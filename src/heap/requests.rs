@@ -426,9 +426,10 @@ fn free_found(address: usize, found: &InUse, named: Named) {
     }
 }
 
-/// What [`free_checked`] found.
+/// What a free with a status found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum FreeStatus {
+#[must_use]
+pub enum FreeStatus {
     /// It is free now.
     Success,
     /// No block of ours.

@@ -1,0 +1,133 @@
+//! Blocks for Rust programs: a free with a status, questions about an address, statistics. What
+//! `glebe.h` says of the functions of these names holds here too: any thread may call them, and
+//! signal handlers; errno is kept.
+
+pub use crate::heap::questions::AddressKind;
+pub use crate::heap::requests::FreeStatus;
+
+use crate::heap::{give_back, questions, requests};
+use crate::observe::statistics as figures;
+use crate::os::process::ErrnoKept;
+use crate::os::thread_slot::ThreadSlot;
+use core::ffi::c_int;
+use core::ptr::NonNull;
+
+/// Frees `block` and says whether it could; null is success.
+///
+/// ```
+/// use std::alloc::{GlobalAlloc, Layout};
+///
+/// // SAFETY: a size that is not 0; nobody uses the block.
+/// unsafe {
+///     let block = glebe::Glebe.alloc(Layout::new::<[u64; 8]>());
+///     assert_eq!(glebe::free_checked(block), glebe::FreeStatus::Success);
+///     assert_eq!(glebe::free_checked(block), glebe::FreeStatus::AlreadyFree);
+/// }
+/// ```
+///
+/// # Safety
+/// If a block in use starts there, nobody uses it any more. Any other address does no harm.
+pub unsafe fn free_checked(block: *mut u8) -> FreeStatus {
+    let _kept = ErrnoKept::new();
+    requests::free_checked(block as usize)
+}
+
+/// The block in use that contains `address`, as long as it is usable; `None` where that is no
+/// block of glebe's. Never reads there.
+pub fn block_containing<T>(address: *const T) -> Option<NonNull<[u8]>> {
+    let _kept = ErrnoKept::new();
+    let (start, bytes) = questions::block_containing(address as usize)?;
+    NonNull::new(start as *mut u8).map(|start| NonNull::slice_from_raw_parts(start, bytes))
+}
+
+/// What `address` is at this moment. Never reads there.
+pub fn address_kind<T>(address: *const T) -> AddressKind {
+    if !ThreadSlot::current().is_ready() {
+        return AddressKind::NotOurs;
+    }
+    let _kept = ErrnoKept::new();
+    questions::address_kind(address as usize)
+}
+
+/// Gives every free page back to the kernel now; the bytes given back.
+pub fn purge() -> usize {
+    let _kept = ErrnoKept::new();
+    give_back::purge(0)
+}
+
+/// Makes huge pages of the small ones that lie wholly in a range of a live block, now: see
+/// `glebe_collapse` in `glebe.h`. The contents stay.
+///
+/// # Errors
+/// What the C function answers: EINVAL, EBUSY, ENOMEM or EAGAIN; a part may be done then.
+pub fn collapse(address: *mut u8, size: usize) -> Result<(), c_int> {
+    let _kept = ErrnoKept::new();
+    questions::collapse(address as usize, size)
+}
+
+/// A snapshot of the heap: in bytes unless told. `glebe.h` explains the fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs, reason = "explained in the header")]
+#[non_exhaustive]
+pub struct Statistics {
+    pub live_bytes: usize,
+    pub live_blocks: usize,
+    pub small_live_bytes: usize,
+    pub medium_live_bytes: usize,
+    pub large_live_bytes: usize,
+    pub large_live_blocks: usize,
+    pub heap_bytes: usize,
+    pub break_bytes: usize,
+    pub free_dirty_bytes: usize,
+    pub cached_large_bytes: usize,
+    pub metadata_bytes: usize,
+    pub purged_bytes: usize,
+    pub purge_calls: usize,
+    pub thread_caches: usize,
+    pub fork_generation: usize,
+    pub sampled_blocks: usize,
+    pub unguarded_objects: usize,
+}
+
+/// The statistics now. Other threads go on meanwhile, so sums are exact only where they rest.
+pub fn statistics() -> Statistics {
+    let _kept = ErrnoKept::new();
+    let [
+        live_bytes,
+        live_blocks,
+        small_live_bytes,
+        medium_live_bytes,
+        large_live_bytes,
+        large_live_blocks,
+        heap_bytes,
+        break_bytes,
+        free_dirty_bytes,
+        cached_large_bytes,
+        metadata_bytes,
+        purged_bytes,
+        purge_calls,
+        thread_caches,
+        fork_generation,
+        sampled_blocks,
+        unguarded_objects,
+    ] = figures::figures().map(|(_, value)| value);
+    Statistics {
+        live_bytes,
+        live_blocks,
+        small_live_bytes,
+        medium_live_bytes,
+        large_live_bytes,
+        large_live_blocks,
+        heap_bytes,
+        break_bytes,
+        free_dirty_bytes,
+        cached_large_bytes,
+        metadata_bytes,
+        purged_bytes,
+        purge_calls,
+        thread_caches,
+        fork_generation,
+        sampled_blocks,
+        unguarded_objects,
+    }
+}
