@@ -312,7 +312,8 @@ typedef struct glebe_region_options {
 
 /* Creates a region; its handle goes to *region, its start to *base unless that
  * is NULL. A file may only be changed by others where the region has no page
- * in memory (glebe_region_release drops them); a file that shrinks reads as zeroes beyond its end. */
+ * in memory (glebe_region_release drops them); a file that shrinks reads as
+ * zeroes beyond its end. */
 int glebe_region_create(const glebe_region_options *options, glebe_region *region, void **base);
 
 /* Makes shared memory of `size` bytes (a multiple of 4 KiB), zeroes, and passes
