@@ -8,12 +8,22 @@
 //! cache, before each run; runs take turns, and the ratio of their medians is what counts. The bar:
 //! at most 1.0.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    reason = "the whole library, with its tests, of which the benchmark uses a part"
+)]
+
+include!("library/rooms.rs");
+
 #[path = "paging/cgroup.rs"]
 #[allow(dead_code, reason = "a part of it")]
 mod cgroup;
 
+use abi::rust_region::{Region, RegionError, RegionOptions};
 use cgroup::Cgroup;
-use glebe::{Region, RegionError, RegionOptions};
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};

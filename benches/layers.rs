@@ -12,40 +12,7 @@
     reason = "the whole library, with its tests, of which the benchmarks use a part"
 )]
 
-#[path = "../src/abi/mod.rs"]
-mod abi;
-#[path = "../src/base/mod.rs"]
-mod base;
-#[path = "../src/cache/mod.rs"]
-mod cache;
-#[path = "../src/config.rs"]
-mod config;
-#[path = "../src/data_section.rs"]
-mod data_section;
-#[path = "../src/guard/mod.rs"]
-mod guard;
-#[path = "../src/heap/mod.rs"]
-mod heap;
-#[path = "../src/large/mod.rs"]
-mod large;
-#[path = "../src/map/mod.rs"]
-pub mod map;
-#[path = "../src/metadata/mod.rs"]
-mod metadata;
-#[path = "../src/observe/mod.rs"]
-mod observe;
-#[path = "../src/os/mod.rs"]
-mod os;
-#[path = "../src/pages/mod.rs"]
-mod pages;
-#[path = "../src/paging/mod.rs"]
-mod paging;
-#[path = "../src/report.rs"]
-mod report;
-#[path = "../src/segment/mod.rs"]
-mod segment;
-#[path = "../src/small/mod.rs"]
-mod small;
+include!("library/rooms.rs");
 
 use abi::libc::{glebe_calloc, glebe_free, glebe_malloc, glebe_realloc};
 use base::address::{GRANULE_BYTES, Granule};

@@ -505,10 +505,12 @@ int glebe_segment_relocate(glebe_segment segment, void *base);
 int glebe_segment_translate(glebe_segment segment, size_t offset, size_t length, void **address);
 
 /* Base and limit of a segment: for translations that cost no call. They stay where
- * they are until the segment is deleted, and follow every relocation. */
+ * they are until the segment is deleted, and follow every relocation. A compiler
+ * reads them anew after a call that it does not know, and after another thread's
+ * relocation that the program waited for. */
 typedef struct glebe_segment_registers {
-    volatile size_t base;
-    volatile size_t limit;
+    size_t base;
+    size_t limit;
 } glebe_segment_registers;
 int glebe_segment_get_registers(glebe_segment segment, const glebe_segment_registers **registers);
 
