@@ -75,7 +75,12 @@ fn bare_scan(pagemap: &File, runs: &mut [Run]) -> Option<usize> {
         // SAFETY: the request and the runs are alive, and as the kernel wants them.
         let answer =
             unsafe { libc::ioctl(pagemap.as_raw_fd(), REQUEST as _, request.as_mut_ptr()) };
-        found += usize::try_from(answer).ok()?;
+        let answer = usize::try_from(answer).ok()?;
+        found += answer;
+        if answer < runs.len() {
+            // What the kernel says of its end then may be where it last broke off.
+            break;
+        }
         at = request[4];
     }
     Some(found)
@@ -99,6 +104,10 @@ fn main() {
         .filter_map(|it| it.parse::<usize>().ok());
     let bytes = (numbers.next().unwrap_or(10) << 30).min(free_bytes() / 2);
     let block_bytes = numbers.next().unwrap_or(4096);
+    #[expect(
+        clippy::zombie_processes,
+        reason = "waited for at the end, but where this panics"
+    )]
     let mut process = Command::new(std::env::current_exe().expect("a path"))
         .env(CHILD, format!("{bytes} {block_bytes}"))
         .stdin(Stdio::piped())

@@ -139,7 +139,7 @@ impl Drawing<'_> {
         let mut at = range.start;
         for run in found {
             let start = (run.start as usize).max(at);
-            let end = (run.end as usize).min(range.end);
+            let end = (run.end as usize).min(range.end).max(start);
             self.absent(first_run, at, start, region, tables.as_deref_mut())?;
             let state = page_state(run.categories);
             if state == MapPageState::Absent {

@@ -213,12 +213,23 @@ impl Pagemap {
                 [self.0 as usize, PAGEMAP_SCAN, request_address, 0, 0, 0],
             )
         })?;
-        let came_to = request.walk_end as usize;
-        if came_to <= start || found > runs.len() {
+        if found > runs.len() {
             return Err(Errno(libc::EINVAL));
         }
+        let has_room = found < runs.len();
         // SAFETY: the kernel has written so many.
         let found = unsafe { core::slice::from_raw_parts_mut(runs.as_mut_ptr().cast(), found) };
+        // The kernel gathers 512 runs at a time, and tells where it broke off for that also when it
+        // went on to the end. So where there was room for more it came to the end, whatever it says.
+        let last_end = found.last().map_or(0, |run: &PageRun| run.end as usize);
+        let came_to = if has_room {
+            end
+        } else {
+            last_end.max(request.walk_end as usize)
+        };
+        if came_to <= start {
+            return Err(Errno(libc::EINVAL));
+        }
         Ok((found, came_to))
     }
 
@@ -370,6 +381,25 @@ mod tests {
         (0..PAGES)
             .filter(|page| page % 2 == 0 || *page == 1)
             .collect()
+    }
+
+    #[test]
+    fn more_runs_than_the_kernel_gathers_at_a_time_are_found_once_each() {
+        const PAGES: usize = 5000;
+        let start = mapping::map(PAGES * page_bytes()).expect("memory");
+        let end = start + PAGES * page_bytes();
+        mapping::advise_small(start, PAGES * page_bytes());
+        for page in (0..PAGES).step_by(2) {
+            // SAFETY: within the mapping.
+            unsafe { ((start + page * page_bytes()) as *mut u8).write_volatile(1) };
+        }
+        let pagemap = Pagemap::open().expect("/proc");
+        let mut runs = MappedArray::new();
+        assert_eq!(pagemap.add_runs(start, end, 0, &mut runs), Ok(()));
+        pagemap.close();
+        let starts = runs.as_slice().iter().map(|run| run.start as usize);
+        assert!(starts.eq((start..end).step_by(2 * page_bytes())));
+        mapping::unmap(start, PAGES * page_bytes());
     }
 
     #[test]
