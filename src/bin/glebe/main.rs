@@ -3,7 +3,7 @@
 //! It knows the library only as a user does: by its file, its environment variables and what it
 //! prints. One room for each step of a run: `library` finds libglebe.so, `program` finds what is to
 //! be executed and says how far a preload reaches there, `run` sets the environment and executes.
-//! `symbolize` reads what a run reported.
+//! `symbolize` reads what a run reported, `map` draws an address space.
 //!
 //! Without std's start-up, which ignores SIGPIPE and opens closed descriptors: the program would
 //! inherit both.
@@ -11,6 +11,7 @@
 
 mod install;
 mod library;
+mod map;
 mod options;
 mod program;
 mod run;
@@ -34,6 +35,7 @@ Examples:
   glebe run --stats=json --stats-file heap.jsonl -- make -j4
                                             one line of JSON from every process that make starts
   glebe run --budget 512M -- redis-server   more heap than memory: the rest is compressed
+  glebe map 4711                            what lies where in a process, and where its pages are
   glebe symbolize report.txt                a report with functions, files and lines
   GLEBE_DIRTY_MIB=0 glebe run -- node a.js  with an option of the library: see `glebe options`
   sudo glebe install                        library, header, glebe.pc, command, manual: /usr/local
@@ -62,6 +64,7 @@ enum Command {
     Uninstall(install::Place),
     /// List the GLEBE_* variables: values, defaults, meaning
     Options,
+    Map(map::Arguments),
     Symbolize(symbolize::Arguments),
 }
 
@@ -92,6 +95,7 @@ extern "C" fn main() {
             print!("{}", options::table());
             Ok(())
         }
+        Command::Map(arguments) => map::map(&arguments),
         Command::Symbolize(arguments) => symbolize::symbolize(&arguments),
     };
     exit(match outcome {

@@ -61,6 +61,18 @@ Exit status: that of PROGRAM, or
 #[derive(Args)]
 #[command(override_usage = "glebe run [OPTIONS] [--] PROGRAM [ARGS]...", after_help = DETAILS)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    options: Options,
+
+    /// What to run, looked for on PATH unless it has a slash, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROGRAM")]
+    program: Vec<OsString>,
+}
+
+/// How a program runs; `glebe map` takes them too.
+#[derive(Args, Default, PartialEq, Eq)]
+pub(crate) struct Options {
     /// Print heap statistics on stderr when a process ends; json: one line
     #[arg(long, value_name = "text|json", hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "text")]
@@ -112,20 +124,15 @@ pub(crate) struct Arguments {
     /// Preload this libglebe.so
     #[arg(long, value_name = "PATH")]
     library: Option<PathBuf>,
-
-    /// What to run, looked for on PATH unless it has a slash, and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    #[arg(value_name = "PROGRAM")]
-    program: Vec<OsString>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
     Text,
     Json,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Store {
     Memory,
     File,
@@ -167,13 +174,21 @@ fn unit_bits(unit: &str) -> Option<u32> {
 
 /// Executes the program; returns only if that fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
-    let library = library::find(arguments.library.as_deref())?;
-    let name = &arguments.program[0];
+    run_program(&arguments.options, &arguments.program)
+}
+
+/// Executes `program`, its name and its arguments; returns only if that fails.
+pub(crate) fn run_program(
+    options: &Options,
+    arguments: &[OsString],
+) -> Result<Infallible, Failure> {
+    let library = library::find(options.library.as_deref())?;
+    let name = &arguments[0];
     let program = Program::look_up(name).map_err(|error| cannot_execute(name, &error))?;
     let limit = program.limit();
     if let Some(limit) = &limit {
         let line = format!("{} {limit}", program.title(name));
-        if arguments.budget_required {
+        if options.budget_required {
             return Err(Failure::new(125, format!("no budget: {line}")));
         }
         eprintln!("glebe: {line}");
@@ -184,15 +199,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Infallible, Failure> {
             &preload_list(&library, env::var_os(PRELOAD).as_deref()),
         );
     }
-    set_statistics(arguments)?;
-    set_budget(arguments)?;
-    if let Some(size) = &arguments.page_size {
+    set_statistics(options)?;
+    set_budget(options)?;
+    if let Some(size) = &options.page_size {
         set("GLEBE_PAGE_SIZE", size.as_ref());
     }
-    if arguments.hardened {
+    if options.hardened {
         set("GLEBE_HARDENED", OsStr::new("1"));
     }
-    let error = execute(&program, &arguments.program);
+    let error = execute(&program, arguments);
     Err(match error.kind() {
         io::ErrorKind::NotFound => Failure::new(
             127,
@@ -214,39 +229,39 @@ fn cannot_execute(name: &OsStr, error: &io::Error) -> Failure {
     }
 }
 
-fn set_statistics(arguments: &Arguments) -> Result<(), Failure> {
+fn set_statistics(options: &Options) -> Result<(), Failure> {
     const FORM: &str = "GLEBE_STATS";
-    let implied = arguments.stats_file.is_some() && env::var_os(FORM).is_none();
-    match arguments.stats.or(implied.then_some(Form::Text)) {
+    let implied = options.stats_file.is_some() && env::var_os(FORM).is_none();
+    match options.stats.or(implied.then_some(Form::Text)) {
         Some(Form::Text) => set(FORM, "text".as_ref()),
         Some(Form::Json) => set(FORM, "json".as_ref()),
         None => {}
     }
-    if let Some(file) = &arguments.stats_file {
+    if let Some(file) = &options.stats_file {
         set_path("GLEBE_STATS_FILE", "--stats-file", file)?;
     }
     Ok(())
 }
 
-fn set_budget(arguments: &Arguments) -> Result<(), Failure> {
+fn set_budget(options: &Options) -> Result<(), Failure> {
     const ALONE: &str = "GLEBE_BUDGET_PID";
-    let Some(budget) = &arguments.budget else {
+    let Some(budget) = &options.budget else {
         return Ok(());
     };
     set("GLEBE_BUDGET", budget.as_ref());
-    match arguments.store {
+    match options.store {
         Some(Store::Memory) => set("GLEBE_STORE", "memory".as_ref()),
         Some(Store::File) => set("GLEBE_STORE", "file".as_ref()),
         Some(Store::Both) => set("GLEBE_STORE", "both".as_ref()),
         None => {}
     }
-    if let Some(file) = &arguments.store_file {
+    if let Some(file) = &options.store_file {
         set_path("GLEBE_STORE_FILE", "--store-file", file)?;
     }
-    if arguments.budget_required {
+    if options.budget_required {
         set("GLEBE_BUDGET_REQUIRED", "1".as_ref());
     }
-    if arguments.budget_for_children == Some(Inheritance::No) {
+    if options.budget_for_children == Some(Inheritance::No) {
         // The program takes the place of this process, and its process id.
         set(ALONE, std::process::id().to_string().as_ref());
     } else {

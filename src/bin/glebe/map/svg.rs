@@ -1,0 +1,713 @@
+//! A picture as the textbook draws it: bands from the lowest addresses at the bottom to the stack on
+//! top, in each a cell for a page or a block of pages. No script, no font of its own.
+
+use std::fmt::Write;
+
+use glebe::MapKind;
+
+use super::picture::{Line, Picture, Region, Sum, Title};
+use super::terminal::largest;
+use super::words::{Shade, amount};
+
+const WIDTH: usize = 1040;
+/// A cell, with the white line beside it.
+const CELL: usize = 9;
+const ROW_CELLS: usize = 56;
+/// Where the columns begin: group, addresses (their right edge), cells, labels.
+const GROUP: usize = 16;
+const GROUP_WIDTH: usize = 108;
+const ADDRESS_END: usize = 232;
+const GRID: usize = 244;
+const GRID_END: usize = GRID + ROW_CELLS * CELL;
+const LABEL: usize = GRID_END + 22;
+/// Rows of a picture: cells become larger until it has no more.
+const ROWS: usize = 96;
+const ROWS_ENLARGED: usize = 160;
+/// More bands than this are too many to look at.
+const BANDS: usize = 48;
+/// Rows without memory that follow each other are cut out from this many on.
+const EMPTY_ROWS: usize = 4;
+const LINE_HEIGHT: usize = 15;
+const LABEL_LETTERS: usize = 44;
+
+impl Shade {
+    /// Told apart by eyes that do not see red or green, and on paper by how dark they are.
+    fn colour(self) -> &'static str {
+        match self {
+            Shade::Clean => "#74b9e6",
+            Shade::Dirty => "#0a6ab0",
+            Shade::Huge => "#2b2171",
+            Shade::Swapped => "#cc79a7",
+            Shade::Staged => "#f2de3c",
+            Shade::Compressed => "#f29f05",
+            Shade::SameFilled => "#ffd9a0",
+            Shade::Filed => "#c94a00",
+            Shade::Guard => "#5a5a5a",
+            Shade::Absent => "#ebebeb",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Shade::Clean => "resident, clean",
+            Shade::Dirty => "resident, written to",
+            Shade::Huge => "resident, in huge pages",
+            Shade::Swapped => "swapped by the kernel",
+            Shade::Staged => "evicted: staged",
+            Shade::Compressed => "evicted: compressed",
+            Shade::SameFilled => "evicted: one word kept",
+            Shade::Filed => "evicted: in a file",
+            Shade::Guard => "guard: nobody may touch it",
+            Shade::Absent => "absent: no memory",
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        matches!(self, Shade::Guard | Shade::Absent)
+    }
+}
+
+/// What neighbouring bands are together: the words of the textbook.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Program,
+    Heap,
+    Glebe,
+    Regions,
+    Mappings,
+    Libraries,
+    Threads,
+    Stack,
+    Kernel,
+}
+
+impl Group {
+    fn of(line: &Line) -> Group {
+        match (line.title, line.kind()) {
+            (Title::Program, _) | (_, MapKind::Text | MapKind::Data | MapKind::Bss) => {
+                Group::Program
+            }
+            (Title::Library, _) => Group::Libraries,
+            (_, MapKind::HeapTables | MapKind::PagingStore) => Group::Glebe,
+            (_, MapKind::PagedRegion | MapKind::Segment | MapKind::DataSection) => Group::Regions,
+            (_, MapKind::Kernel) => Group::Kernel,
+            (_, MapKind::Stack) => match line.label().starts_with("[stack]") {
+                true => Group::Stack,
+                false => Group::Threads,
+            },
+            _ if line.is_heap() => Group::Heap,
+            _ => Group::Mappings,
+        }
+    }
+
+    /// Two lines of text and a tint.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Group::Program => ("PROGRAM", "text, data, bss", "#d9e8f5"),
+            Group::Heap => ("HEAP", "what malloc gives", "#d5efdc"),
+            Group::Glebe => ("GLEBE", "its own tables", "#fbefcf"),
+            Group::Regions => ("REGIONS", "of the program", "#fde3cf"),
+            Group::Mappings => ("MAPPINGS", "files, memory", "#eeeeee"),
+            Group::Libraries => ("LIBRARIES", "shared code", "#e3e9ef"),
+            Group::Threads => ("STACKS", "of threads", "#ecdff3"),
+            Group::Stack => ("STACK", "grows down \u{2193}", "#e3cdf0"),
+            Group::Kernel => ("KERNEL", "shown to all", "#eeeeee"),
+        }
+    }
+}
+
+/// A part of a band, from its lowest addresses on.
+enum Piece {
+    /// Rows of cells; the last may be short.
+    Rows(Vec<Shade>),
+    /// So many bytes without memory, cut out.
+    Cut(usize),
+}
+
+impl Piece {
+    fn rows(&self) -> usize {
+        match self {
+            Piece::Rows(cells) => cells.len().div_ceil(ROW_CELLS),
+            Piece::Cut(_) => 2,
+        }
+    }
+}
+
+/// The pieces of a line in cells of `cell` bytes; None if they have more than `limit` rows.
+fn pieces(line: &Line, cell: usize, limit: usize) -> Option<Vec<Piece>> {
+    let row = cell * ROW_CELLS;
+    let mut pieces = Vec::new();
+    let mut rows = 0;
+    let mut put = |pieces: &mut Vec<Piece>, piece: Piece| {
+        rows += piece.rows();
+        pieces.push(piece);
+        rows <= limit
+    };
+    let runs: Vec<_> = line.regions.iter().flat_map(|region| &region.runs).collect();
+    let mut cells = Cells::new(cell);
+    for run in runs.chunk_by(|one, next| Shade::of(one) == Shade::of(next)) {
+        let shade = Shade::of(run[0]);
+        let mut size: usize = run.iter().map(|run| run.end - run.start).sum();
+        if shade.is_empty() && size >= EMPTY_ROWS * row {
+            // The rows that have begun end as they are; whole rows are cut out.
+            let open = (row - cells.bytes % row) % row;
+            cells.add(shade, open);
+            size -= open;
+            let cut = size / row * row;
+            if cells.bytes > 0 && !put(&mut pieces, Piece::Rows(cells.take())) {
+                return None;
+            }
+            if !put(&mut pieces, Piece::Cut(cut)) {
+                return None;
+            }
+            size -= cut;
+        }
+        if size.div_ceil(row) > limit {
+            return None;
+        }
+        cells.add(shade, size);
+    }
+    let rest = cells.take();
+    let fits = rest.is_empty() || put(&mut pieces, Piece::Rows(rest));
+    fits.then_some(pieces)
+}
+
+/// Cells that are filled with bytes one after the other; each shows what most of its bytes are.
+struct Cells {
+    cell: usize,
+    bytes: usize,
+    open: [usize; Shade::ALL.len()],
+    done: Vec<Shade>,
+}
+
+impl Cells {
+    fn new(cell: usize) -> Cells {
+        Cells {
+            cell,
+            bytes: 0,
+            open: Default::default(),
+            done: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, shade: Shade, mut size: usize) {
+        while size > 0 {
+            let room = self.cell - self.bytes % self.cell;
+            let part = size.min(room);
+            self.open[shade as usize] += part;
+            self.bytes += part;
+            size -= part;
+            if part == room {
+                self.close();
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.done.push(super::picture::most(&self.open));
+        self.open = Default::default();
+    }
+
+    fn take(&mut self) -> Vec<Shade> {
+        if !self.bytes.is_multiple_of(self.cell) {
+            self.close();
+        }
+        self.bytes = 0;
+        std::mem::take(&mut self.done)
+    }
+}
+
+/// A line with its place in the picture.
+struct Band<'a> {
+    line: Line<'a>,
+    pieces: Vec<Piece>,
+    labels: Vec<Label>,
+    top: usize,
+    height: usize,
+}
+
+/// A line of text beside a band.
+struct Label {
+    text: String,
+    style: &'static str,
+    /// What the text is about: a line leads to such a cell.
+    shade: Option<Shade>,
+}
+
+impl<'a> Band<'a> {
+    fn new(line: Line<'a>, pieces: Vec<Piece>) -> Band<'a> {
+        let labels = labels(&line);
+        let rows: usize = pieces.iter().map(Piece::rows).sum();
+        Band {
+            height: (rows * CELL).max(labels.len() * LINE_HEIGHT + 2),
+            line,
+            pieces,
+            labels,
+            top: 0,
+        }
+    }
+}
+
+/// What is written beside a band: kind and size, what is in memory, what is out.
+fn labels(line: &Line) -> Vec<Label> {
+    let sum = line.sum();
+    let label = |text: String, style, shade| Label {
+        text: shortened(&text),
+        style,
+        shade,
+    };
+    let protection = match line.protection() {
+        Some(protection) => format!(", {protection}"),
+        None => String::new(),
+    };
+    let mut all = vec![label(
+        format!("{}, {}{protection}", title(line), amount(sum.size)),
+        "b",
+        None,
+    )];
+    let name = line.label();
+    let mut resident = match sum.resident {
+        0 => "nothing resident".into(),
+        bytes if bytes == sum.size => "all resident".into(),
+        bytes => format!("{} resident", amount(bytes)),
+    };
+    if sum.huge > 0 {
+        let _ = write!(resident, ", {} in huge pages", amount(sum.huge));
+    }
+    if sum.resident > 0 || line.kind() != MapKind::Guard {
+        all.push(label(resident, "t", None));
+    }
+    if !name.is_empty() {
+        all.push(label(name, "d", None));
+    }
+    if sum.evicted > 0 {
+        let mut parts: Vec<_> = Shade::ALL
+            .into_iter()
+            .filter(|shade| shade.is_evicted())
+            .map(|shade| (bytes_of(line.regions, shade), shade))
+            .filter(|(bytes, _)| *bytes > 0)
+            .collect();
+        parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        let text = format!("{} EVICTED by glebe", amount(sum.evicted));
+        all.push(label(text, "e", parts.first().map(|(_, shade)| *shade)));
+    }
+    if sum.swapped > 0 {
+        let text = format!("{} SWAPPED by the kernel", amount(sum.swapped));
+        all.push(label(text, "e", Some(Shade::Swapped)));
+    }
+    all
+}
+
+fn title(line: &Line) -> &'static str {
+    match line.title {
+        Title::Of(MapKind::Slabs) => "slabs of small blocks",
+        Title::Of(MapKind::MediumObjects) => "medium objects",
+        Title::Of(MapKind::LargeObject) => "large objects",
+        Title::Of(MapKind::FreeHeap) => "free heap memory",
+        Title::Of(MapKind::GuardedObject) => "guarded objects",
+        Title::Of(MapKind::ProgramBreak) => "program break",
+        Title::Of(MapKind::HeapTables) => "tables of the heap",
+        Title::Of(MapKind::PagingStore) => "staging and store",
+        Title::Of(MapKind::PagedRegion) => "paged region",
+        Title::Of(MapKind::DataSection) => "data section",
+        Title::Of(MapKind::Guard) => "guard pages",
+        Title::Of(MapKind::Shared) => "shared memory",
+        Title::Of(MapKind::Anonymous) => "anonymous memory",
+        title => title.word(),
+    }
+}
+
+fn bytes_of(regions: &[Region], shade: Shade) -> usize {
+    let runs = regions.iter().flat_map(|region| &region.runs);
+    runs.filter(|run| Shade::of(run) == shade)
+        .map(|run| run.end - run.start)
+        .sum()
+}
+
+/// The whole address space.
+pub(crate) fn draw(picture: &Picture) -> String {
+    document(picture, picture.sketched(), ROWS)
+}
+
+/// Some of its regions enlarged.
+pub(crate) fn draw_pages(picture: &Picture, chosen: &[&Region]) -> String {
+    let is_chosen = |line: &Line| chosen.iter().any(|it| std::ptr::eq(*it, &line.regions[0]));
+    let lines = picture.lines().into_iter().filter(is_chosen).collect();
+    document(picture, lines, ROWS_ENLARGED)
+}
+
+fn document(picture: &Picture, lines: Vec<Line>, rows: usize) -> String {
+    let (lines, left_out) = largest(lines, BANDS);
+    let (cell, bands) = scaled(&lines, rows);
+    let occurring: Vec<_> = Shade::ALL
+        .into_iter()
+        .filter(|shade| bytes_of(&picture.regions, *shade) > 0)
+        .collect();
+    let head = [
+        format!(
+            "Address space of process {} ({})",
+            picture.process, picture.program
+        ),
+        summary(picture),
+        format!(
+            "Each cell is {}{}. Rows go from left to right, and from the bottom up.",
+            amount(cell),
+            match cell {
+                4096 => ", a page",
+                _ => "; it shows what most of its pages are",
+            }
+        ),
+    ];
+    let mut body = String::new();
+    let mut y = 34;
+    for (index, line) in head.iter().enumerate() {
+        text(&mut body, GROUP, y, ["h", "t", "d"][index], line);
+        y += if index == 0 { 24 } else { 19 };
+    }
+    y = legend(&mut body, y + 4, &occurring) + 26;
+    text(&mut body, GRID, y, "d", "high addresses \u{2191}");
+    y = stack_of_bands(&mut body, y + 10, bands);
+    let lowest = lines.first().map_or(0, Line::start);
+    if lowest > 0 && rows == ROWS {
+        y = hole(&mut body, y, lowest);
+        text(&mut body, GRID, y + 8, "d", "0, the lowest address");
+        y += 14;
+    }
+    if left_out > 0 {
+        let note = format!("{left_out} smaller regions are not drawn.");
+        y += 16;
+        text(&mut body, GRID, y, "d", &note);
+    }
+    frame(&body, y + 16)
+}
+
+fn summary(picture: &Picture) -> String {
+    let sum = Sum::of(&picture.regions);
+    let mut line = format!(
+        "{} of addresses in use, {} resident",
+        amount(sum.size),
+        amount(sum.resident)
+    );
+    for (bytes, word) in [
+        (sum.dirty, "written to"),
+        (sum.evicted, "evicted by glebe"),
+        (sum.swapped, "swapped by the kernel"),
+    ] {
+        if bytes > 0 {
+            let _ = write!(line, ", {} {word}", amount(bytes));
+        }
+    }
+    line
+}
+
+/// The least cell with which all lines fit into `rows`, and the lines as bands.
+fn scaled<'a>(lines: &[Line<'a>], rows: usize) -> (usize, Vec<Band<'a>>) {
+    let mut cell = 4096;
+    loop {
+        // Each band has a row at least, however large the cells are.
+        let limit = rows.max(2 * lines.len());
+        let mut left = limit;
+        let cut: Option<Vec<_>> = lines
+            .iter()
+            .map(|line| {
+                let pieces = pieces(line, cell, left)?;
+                left -= pieces.iter().map(Piece::rows).sum::<usize>().min(left);
+                Some(Band::new(*line, pieces))
+            })
+            .collect();
+        match cut {
+            Some(bands) => return (cell, bands),
+            None => cell *= 2,
+        }
+    }
+}
+
+/// Squares with their meanings, two lines of them at most five long; returns where they end.
+fn legend(body: &mut String, y: usize, occurring: &[Shade]) -> usize {
+    const COLUMN: usize = 200;
+    for (index, shade) in occurring.iter().enumerate() {
+        let x = GROUP + index % 5 * COLUMN;
+        let y = y + index / 5 * 20;
+        let _ = writeln!(
+            body,
+            r##"<rect x="{x}" y="{}" width="12" height="12" fill="{}" stroke="#888" stroke-width=".5"/>"##,
+            y - 10,
+            shade.colour()
+        );
+        text(body, x + 18, y, "t", shade.meaning());
+    }
+    y + occurring.len().div_ceil(5).max(1) * 20 - 20
+}
+
+/// The bands from the highest addresses down, holes between them, and the groups beside them;
+/// returns where they end.
+fn stack_of_bands(body: &mut String, top: usize, mut bands: Vec<Band>) -> usize {
+    let mut y = top;
+    let mut above: Option<(usize, Group)> = None;
+    for band in bands.iter_mut().rev() {
+        let group = Group::of(&band.line);
+        if let Some((start, above)) = above {
+            let size = start - band.line.end();
+            y = match size {
+                1048576.. => hole(body, y, size),
+                _ if above != group => y + 8,
+                _ => y + 3,
+            };
+        }
+        band.top = y;
+        y += band.height;
+        above = Some((band.line.start(), group));
+    }
+    let groups = bands.chunk_by(|one, next| Group::of(&one.line) == Group::of(&next.line));
+    for group in groups {
+        // The last has the highest addresses, and so the least y.
+        if let (Some(low), Some(high)) = (group.first(), group.last()) {
+            tab(body, Group::of(&low.line), high.top, low.top + low.height);
+        }
+    }
+    for band in &bands {
+        draw_band(body, band);
+    }
+    y
+}
+
+fn tab(body: &mut String, group: Group, top: usize, end: usize) {
+    let (word, more, tint) = group.words();
+    let _ = writeln!(
+        body,
+        r#"<rect x="{GROUP}" y="{top}" width="{GROUP_WIDTH}" height="{}" rx="4" fill="{tint}"/>"#,
+        end - top
+    );
+    let x = GROUP + 9;
+    if end - top >= 38 {
+        let middle = (top + end) / 2;
+        text(body, x, middle - 2, "g", word);
+        text(body, x, middle + 14, "d", more);
+    } else {
+        text(body, x, (top + end) / 2 + 5, "g", word);
+    }
+}
+
+/// A gap with a size in it; returns where it ends.
+fn hole(body: &mut String, y: usize, size: usize) -> usize {
+    let middle = y + 13;
+    let x = GRID + ROW_CELLS * CELL / 2;
+    let _ = writeln!(
+        body,
+        r##"<path d="M{GRID} {middle}H{}M{} {middle}H{GRID_END}" stroke="#999" stroke-dasharray="2 4"/>"##,
+        x - 62,
+        x + 62,
+    );
+    let _ = writeln!(
+        body,
+        r#"<text class="d" x="{x}" y="{}" text-anchor="middle">hole of {}</text>"#,
+        middle + 4,
+        amount(size)
+    );
+    y + 26
+}
+
+fn draw_band(body: &mut String, band: &Band) {
+    let rows: usize = band.pieces.iter().map(Piece::rows).sum();
+    // Low addresses are at the bottom.
+    let mut bottom = band.top + band.height / 2 + rows * CELL / 2;
+    let mut marks: Vec<(Shade, usize, usize)> = Vec::new();
+    for piece in &band.pieces {
+        match piece {
+            Piece::Cut(size) => {
+                let y = bottom - 2 * CELL;
+                let _ = writeln!(
+                    body,
+                    r##"<rect x="{GRID}" y="{y}" width="{}" height="{}" fill="#f7f7f7" stroke="#ccc" stroke-dasharray="3 3"/>"##,
+                    ROW_CELLS * CELL - 1,
+                    2 * CELL - 1,
+                );
+                let x = GRID + ROW_CELLS * CELL / 2;
+                let _ = writeln!(
+                    body,
+                    r#"<text class="d" x="{x}" y="{}" text-anchor="middle">{} without memory, cut out here</text>"#,
+                    y + 13,
+                    amount(*size)
+                );
+                bottom = y;
+            }
+            Piece::Rows(cells) => {
+                for row in cells.chunks(ROW_CELLS) {
+                    let y = bottom - CELL;
+                    let mut column = 0;
+                    for run in row.chunk_by(|one, next| one == next) {
+                        cells_of(body, run[0], column, run.len(), y);
+                        column += run.len();
+                        marks.push((run[0], column, y));
+                    }
+                    bottom = y;
+                }
+            }
+        }
+    }
+    addresses(body, band);
+    let mut y = band.top + (band.height - band.labels.len() * LINE_HEIGHT) / 2 + 12;
+    for label in &band.labels {
+        if let Some(shade) = label.shade {
+            lead(body, shade, &marks, y);
+        }
+        text(body, LABEL, y, label.style, &label.text);
+        y += LINE_HEIGHT;
+    }
+}
+
+fn cells_of(body: &mut String, shade: Shade, column: usize, count: usize, y: usize) {
+    let _ = writeln!(
+        body,
+        r#"<path d="M{} {}h{}" stroke="{}" class="c"/>"#,
+        GRID + column * CELL,
+        y as f64 + (CELL - 1) as f64 / 2.0,
+        count * CELL - 1,
+        shade.colour(),
+    );
+}
+
+/// A line from a label at the height `y` to the cell of that shade nearest to it.
+fn lead(body: &mut String, shade: Shade, marks: &[(Shade, usize, usize)], y: usize) {
+    let nearest = marks
+        .iter()
+        .filter(|mark| mark.0 == shade)
+        .min_by_key(|(_, column, row)| (ROW_CELLS - column) * CELL + 3 * y.abs_diff(row + CELL));
+    let Some((_, column, row)) = nearest else {
+        return;
+    };
+    let (x, row) = (GRID + column * CELL - CELL / 2 - 1, row + CELL / 2);
+    let _ = writeln!(
+        body,
+        r##"<path d="M{x} {row}H{}L{} {}" fill="none" stroke="#222"/><circle cx="{x}" cy="{row}" r="3" fill="#222"/>"##,
+        GRID_END + 4,
+        LABEL - 4,
+        y - 4,
+    );
+}
+
+fn addresses(body: &mut String, band: &Band) {
+    let mut write = |y: usize, address: usize| {
+        let _ = writeln!(
+            body,
+            r#"<text class="a" x="{ADDRESS_END}" y="{y}">{address:x}</text>"#
+        );
+    };
+    if band.height >= 28 {
+        write(band.top + 9, band.line.end());
+    }
+    write(band.top + band.height - 1, band.line.start());
+}
+
+fn text(body: &mut String, x: usize, y: usize, class: &str, words: &str) {
+    let _ = writeln!(
+        body,
+        r#"<text class="{class}" x="{x}" y="{y}">{}</text>"#,
+        escaped(words)
+    );
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('?'),
+            letter if letter.is_control() => escaped.push('?'),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+fn shortened(text: &str) -> String {
+    super::terminal::shortened(text, LABEL_LETTERS)
+}
+
+fn frame(body: &str, height: usize) -> String {
+    let square = CELL - 1;
+    format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="'DejaVu Sans', Verdana, sans-serif" font-size="12" fill="#1b1b1b">
+<style>
+.h {{ font-size: 19px; font-weight: bold }}
+.g {{ font-size: 13px; font-weight: bold }}
+.b {{ font-weight: bold }}
+.d {{ font-size: 11px; fill: #555 }}
+.e {{ font-weight: bold; fill: #8a3b00 }}
+.a {{ font-family: 'DejaVu Sans Mono', monospace; font-size: 10px; fill: #555; text-anchor: end }}
+.c {{ stroke-width: {square}; stroke-dasharray: {square} 1 }}
+</style>
+<rect width="{WIDTH}" height="{height}" fill="#fff"/>
+{body}</svg>
+"##
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::fixture;
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(escaped("a<b>&\"\u{1b}\u{ffff}"), "a&lt;b&gt;&amp;&quot;??");
+    }
+
+    #[test]
+    fn every_region_is_in_some_band() {
+        let picture = fixture::picture();
+        let lines = picture.sketched();
+        let (_, bands) = scaled(&lines, ROWS);
+        let all = Sum::of(&picture.regions);
+        assert_eq!(Sum::of(bands.iter().flat_map(|band| band.line.regions)), all);
+    }
+
+    #[test]
+    fn cells_are_as_small_as_the_rows_allow() {
+        let picture = fixture::picture();
+        let lines = picture.lines();
+        let rows = |bands: &[Band]| -> usize {
+            let pieces = bands.iter().flat_map(|band| &band.pieces);
+            pieces.map(Piece::rows).sum()
+        };
+        let (few, bands) = scaled(&lines, ROWS);
+        assert!(rows(&bands) <= ROWS);
+        let (many, bands) = scaled(&lines, 4 * ROWS);
+        assert!(rows(&bands) <= 4 * ROWS);
+        assert!(many < few);
+    }
+
+    #[test]
+    fn pieces_show_or_cut_out_every_byte() {
+        let picture = fixture::picture();
+        for line in picture.folded() {
+            for cell in [4096, 65536, 2 << 20] {
+                let pieces = pieces(&line, cell, usize::MAX).unwrap();
+                let bytes: usize = pieces
+                    .iter()
+                    .map(|piece| match piece {
+                        Piece::Rows(cells) => cells.len() * cell,
+                        Piece::Cut(bytes) => *bytes,
+                    })
+                    .sum();
+                let size = line.sum().size;
+                assert!((size..size + cell).contains(&bytes), "{size} {bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_region_of_terabytes_takes_no_more_rows_than_its_memory() {
+        let mut picture = fixture::many_spans(1);
+        let region = &mut picture.regions[1];
+        let run = &mut region.runs[0];
+        run.end = run.start + (64 << 40);
+        region.facts.end = run.end;
+        let (cell, bands) = scaled(&picture.lines(), ROWS);
+        assert_eq!(cell, 4096);
+        assert_eq!(bands.len(), 2);
+    }
+}
