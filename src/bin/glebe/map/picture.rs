@@ -13,6 +13,10 @@ const KERNEL_HALF: usize = 1 << 63;
 const NEAR: usize = 64 << 20;
 /// Files of less than this are folded together.
 const SMALL_FILE: usize = 1 << 20;
+/// What has less in memory is shown with the libraries beside it in a picture.
+const TRIFLE: usize = 512 << 10;
+/// In a picture, a heap of more lines than this is folded into one.
+const SKETCHED_HEAP_LINES: usize = 4;
 /// A heap of more lines than this is folded into one.
 const HEAP_LINES: usize = 24;
 
@@ -103,6 +107,8 @@ pub(crate) enum Title {
     Program,
     /// Sections of a library's.
     Library,
+    /// Libraries and the small mappings among them.
+    Libraries,
     /// Many spans of various kinds.
     Heap,
     Of(MapKind),
@@ -113,6 +119,7 @@ impl Title {
         match self {
             Title::Program => "program",
             Title::Library => "library",
+            Title::Libraries => "libraries",
             Title::Heap => "heap",
             Title::Of(kind) => words::of_kind(kind),
         }
@@ -137,7 +144,7 @@ impl<'a> Line<'a> {
         match self.title {
             Title::Of(kind) => kind,
             Title::Heap => MapKind::Slabs,
-            Title::Program | Title::Library => MapKind::Text,
+            Title::Program | Title::Library | Title::Libraries => MapKind::Text,
         }
     }
 
@@ -171,6 +178,13 @@ impl<'a> Line<'a> {
             .map_or("", |region| &region.name);
         match self.title {
             Title::Heap => contents(self.regions),
+            Title::Libraries => {
+                let library = self.regions.iter().find(|region| {
+                    region.is_of_a_file() && region.facts.kind == MapKind::Text
+                });
+                let name = library.map_or("", |region| file_name(&region.name));
+                format!("{name} and {} more files", self.files().saturating_sub(1))
+            }
             Title::Of(MapKind::File) | Title::Library if self.files() > 1 => {
                 format!("{} and {} more files", file_name(named), self.files() - 1)
             }
@@ -190,8 +204,8 @@ impl<'a> Line<'a> {
             }
             _ => match body().count() {
                 0 | 1 => named.into(),
-                many if named.is_empty() => format!("{many} of them"),
-                many => format!("{named} ({many} of them)"),
+                many if named.is_empty() => format!("{many} regions"),
+                many => format!("{named} ({many} regions)"),
             },
         }
     }
@@ -288,17 +302,7 @@ impl Picture {
             |regions| self.line(regions),
             belongs_to,
         );
-        let is_span = |line: &Line| line.is_heap() && line.kind() != MapKind::LargeObject;
-        let heap = fold(
-            &self.regions,
-            &lines,
-            |regions| {
-                let line = self.line(regions);
-                let title = if is_span(&line) { Title::Heap } else { line.title };
-                Line { regions, title }
-            },
-            |line, next| is_span(line) && is_span(next) && is_near(line, next),
-        );
+        let heap = self.with_one_heap(&lines);
         if lines.len() > heap.len() + HEAP_LINES {
             heap
         } else {
@@ -306,23 +310,45 @@ impl Picture {
         }
     }
 
-    /// The folded lines, libraries that follow each other and spans of the heap in one line each: as
-    /// few as a picture needs.
+    /// The folded lines, with the spans of the heap in one line where they are many, and libraries
+    /// with the small mappings among them in one: as few as a picture needs. Without the page in
+    /// the kernel's half.
     pub(crate) fn sketched(&self) -> Vec<Line<'_>> {
-        let lines: Vec<_> = self
-            .folded()
-            .into_iter()
-            .filter(|line| line.start() < KERNEL_HALF)
-            .collect();
+        let mut lines = self.folded();
+        let heap = self.with_one_heap(&lines);
+        if lines.len() > heap.len() + SKETCHED_HEAP_LINES {
+            lines = heap;
+        }
         let is_library = |line: &Line| line.title == Title::Library;
+        let is_part = |line: &Line| is_library(line) || is_trifle(line);
+        let mut rest = &self.regions[..];
+        let mut sketched = Vec::new();
+        for part in lines.chunk_by(|line, next| is_part(line) && is_part(next) && is_near(line, next)) {
+            let regions;
+            (regions, rest) = rest.split_at(part.iter().map(|line| line.regions.len()).sum());
+            match part {
+                [_, _, ..] if part.iter().any(is_library) => sketched.push(Line {
+                    regions,
+                    title: Title::Libraries,
+                }),
+                _ => sketched.extend(part),
+            }
+        }
+        sketched.retain(|line| line.start() < KERNEL_HALF);
+        sketched
+    }
+
+    /// The lines, with one for all spans of the heap that follow each other.
+    fn with_one_heap<'a>(&'a self, lines: &[Line<'a>]) -> Vec<Line<'a>> {
+        let is_span = |line: &Line| line.is_heap() && line.kind() != MapKind::LargeObject;
         fold(
             &self.regions,
-            &lines,
+            lines,
             |regions| Line {
                 regions,
-                title: Title::Library,
+                title: Title::Heap,
             },
-            |line, next| is_library(line) && is_library(next) && is_near(line, next),
+            |line, next| is_span(line) && is_span(next) && is_near(line, next),
         )
     }
 
@@ -371,6 +397,16 @@ fn fold<'a>(
         end = behind;
     }
     folded
+}
+
+/// Whether a picture may show it as part of the libraries beside it.
+fn is_trifle(line: &Line) -> bool {
+    let sum = line.sum();
+    let is_part = match line.title {
+        Title::Of(MapKind::Stack) | Title::Program => false,
+        _ => !line.is_heap() || line.kind() == MapKind::GuardedObject,
+    };
+    is_part && sum.out() == 0 && sum.resident < TRIFLE
 }
 
 fn is_near(line: &Line, next: &Line) -> bool {

@@ -9,7 +9,7 @@ use super::picture::{Line, Picture, Region, Sum, Title};
 use super::terminal::largest;
 use super::words::{Shade, amount};
 
-const WIDTH: usize = 1040;
+const WIDTH: usize = 1100;
 /// A cell, with the white line beside it.
 const CELL: usize = 9;
 const ROW_CELLS: usize = 56;
@@ -27,6 +27,8 @@ const ROWS_ENLARGED: usize = 160;
 const BANDS: usize = 48;
 /// Rows without memory that follow each other are cut out from this many on.
 const EMPTY_ROWS: usize = 4;
+/// A hole of this size is drawn; a smaller one is a gap.
+const HOLE: usize = 1 << 20;
 const LINE_HEIGHT: usize = 15;
 const LABEL_LETTERS: usize = 44;
 
@@ -72,6 +74,7 @@ impl Shade {
 enum Group {
     Program,
     Heap,
+    LargeObjects,
     Glebe,
     Regions,
     Mappings,
@@ -84,10 +87,9 @@ enum Group {
 impl Group {
     fn of(line: &Line) -> Group {
         match (line.title, line.kind()) {
-            (Title::Program, _) | (_, MapKind::Text | MapKind::Data | MapKind::Bss) => {
-                Group::Program
-            }
-            (Title::Library, _) => Group::Libraries,
+            (Title::Library | Title::Libraries, _) => Group::Libraries,
+            (_, MapKind::Text | MapKind::Data | MapKind::Bss) => Group::Program,
+            (_, MapKind::LargeObject) => Group::LargeObjects,
             (_, MapKind::HeapTables | MapKind::PagingStore) => Group::Glebe,
             (_, MapKind::PagedRegion | MapKind::Segment | MapKind::DataSection) => Group::Regions,
             (_, MapKind::Kernel) => Group::Kernel,
@@ -103,8 +105,9 @@ impl Group {
     /// Two lines of text and a tint.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Group::Program => ("PROGRAM", "text, data, bss", "#d9e8f5"),
-            Group::Heap => ("HEAP", "what malloc gives", "#d5efdc"),
+            Group::Program => ("PROGRAM", "text and data", "#d9e8f5"),
+            Group::Heap => ("HEAP", "grows up \u{2191}", "#d5efdc"),
+            Group::LargeObjects => ("HEAP", "large objects", "#d5efdc"),
             Group::Glebe => ("GLEBE", "its own tables", "#fbefcf"),
             Group::Regions => ("REGIONS", "of the program", "#fde3cf"),
             Group::Mappings => ("MAPPINGS", "files, memory", "#eeeeee"),
@@ -277,8 +280,17 @@ fn labels(line: &Line) -> Vec<Label> {
     if sum.resident > 0 || line.kind() != MapKind::Guard {
         all.push(label(resident, "t", None));
     }
+    let mut name = name.as_str();
+    // The contents of a heap are worth a second line.
+    if let Some(comma) = (name.len() > LABEL_LETTERS && line.title == Title::Heap)
+        .then(|| name[..LABEL_LETTERS].rfind(", "))
+        .flatten()
+    {
+        all.push(label(name[..=comma].into(), "d", None));
+        name = &name[comma + 2..];
+    }
     if !name.is_empty() {
-        all.push(label(name, "d", None));
+        all.push(label(name.into(), "d", None));
     }
     if sum.evicted > 0 {
         let mut parts: Vec<_> = Shade::ALL
@@ -290,6 +302,13 @@ fn labels(line: &Line) -> Vec<Label> {
         parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         let text = format!("{} EVICTED by glebe", amount(sum.evicted));
         all.push(label(text, "e", parts.first().map(|(_, shade)| *shade)));
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(bytes, shade)| format!("{} {}", shade.word(), amount(*bytes)))
+            .collect();
+        for two in parts.chunks(2) {
+            all.push(label(two.join(", "), "d", None));
+        }
     }
     if sum.swapped > 0 {
         let text = format!("{} SWAPPED by the kernel", amount(sum.swapped));
@@ -300,6 +319,7 @@ fn labels(line: &Line) -> Vec<Label> {
 
 fn title(line: &Line) -> &'static str {
     match line.title {
+        Title::Libraries => "libraries, small mappings",
         Title::Of(MapKind::Slabs) => "slabs of small blocks",
         Title::Of(MapKind::MediumObjects) => "medium objects",
         Title::Of(MapKind::LargeObject) => "large objects",
@@ -341,14 +361,14 @@ fn document(picture: &Picture, lines: Vec<Line>, rows: usize) -> String {
     let (cell, bands) = scaled(&lines, rows);
     let occurring: Vec<_> = Shade::ALL
         .into_iter()
-        .filter(|shade| bytes_of(&picture.regions, *shade) > 0)
+        .filter(|shade| lines.iter().any(|line| bytes_of(line.regions, *shade) > 0))
         .collect();
     let head = [
         format!(
             "Address space of process {} ({})",
             picture.process, picture.program
         ),
-        summary(picture),
+        summary(&lines),
         format!(
             "Each cell is {}{}. Rows go from left to right, and from the bottom up.",
             amount(cell),
@@ -381,8 +401,8 @@ fn document(picture: &Picture, lines: Vec<Line>, rows: usize) -> String {
     frame(&body, y + 16)
 }
 
-fn summary(picture: &Picture) -> String {
-    let sum = Sum::of(&picture.regions);
+fn summary(lines: &[Line]) -> String {
+    let sum = Sum::of(lines.iter().flat_map(|line| line.regions));
     let mut line = format!(
         "{} of addresses in use, {} resident",
         amount(sum.size),
@@ -449,7 +469,7 @@ fn stack_of_bands(body: &mut String, top: usize, mut bands: Vec<Band>) -> usize 
         if let Some((start, above)) = above {
             let size = start - band.line.end();
             y = match size {
-                1048576.. => hole(body, y, size),
+                HOLE.. => hole(body, y, size),
                 _ if above != group => y + 8,
                 _ => y + 3,
             };
@@ -458,15 +478,18 @@ fn stack_of_bands(body: &mut String, top: usize, mut bands: Vec<Band>) -> usize 
         y += band.height;
         above = Some((band.line.start(), group));
     }
-    let groups = bands.chunk_by(|one, next| Group::of(&one.line) == Group::of(&next.line));
+    let groups = bands.chunk_by(|one, next| {
+        Group::of(&one.line) == Group::of(&next.line) && next.line.start() - one.line.end() < HOLE
+    });
     for group in groups {
         // The last has the highest addresses, and so the least y.
         if let (Some(low), Some(high)) = (group.first(), group.last()) {
             tab(body, Group::of(&low.line), high.top, low.top + low.height);
         }
     }
-    for band in &bands {
-        draw_band(body, band);
+    for (index, band) in bands.iter().enumerate() {
+        let above = bands.get(index + 1).map(|band| band.line.start());
+        draw_band(body, band, above != Some(band.line.end()));
     }
     y
 }
@@ -507,7 +530,7 @@ fn hole(body: &mut String, y: usize, size: usize) -> usize {
     y + 26
 }
 
-fn draw_band(body: &mut String, band: &Band) {
+fn draw_band(body: &mut String, band: &Band, has_end: bool) {
     let rows: usize = band.pieces.iter().map(Piece::rows).sum();
     // Low addresses are at the bottom.
     let mut bottom = band.top + band.height / 2 + rows * CELL / 2;
@@ -545,7 +568,7 @@ fn draw_band(body: &mut String, band: &Band) {
             }
         }
     }
-    addresses(body, band);
+    addresses(body, band, has_end);
     let mut y = band.top + (band.height - band.labels.len() * LINE_HEIGHT) / 2 + 12;
     for label in &band.labels {
         if let Some(shade) = label.shade {
@@ -586,14 +609,15 @@ fn lead(body: &mut String, shade: Shade, marks: &[(Shade, usize, usize)], y: usi
     );
 }
 
-fn addresses(body: &mut String, band: &Band) {
+/// Where the band begins, and where it ends unless the next begins there.
+fn addresses(body: &mut String, band: &Band, has_end: bool) {
     let mut write = |y: usize, address: usize| {
         let _ = writeln!(
             body,
             r#"<text class="a" x="{ADDRESS_END}" y="{y}">{address:x}</text>"#
         );
     };
-    if band.height >= 28 {
+    if has_end && band.height >= 28 {
         write(band.top + 9, band.line.end());
     }
     write(band.top + band.height - 1, band.line.start());
