@@ -98,9 +98,7 @@ impl Builder {
 
 /// The picture of process 4711.
 pub(crate) fn picture() -> Picture {
-    use MapPageState::{
-        Absent, Compressed, Filed, Guard, Resident, SameFilled, Staged, Swapped,
-    };
+    use MapPageState::{Absent, Compressed, Filed, Guard, Resident, SameFilled, Staged, Swapped};
     let mut map = Builder(Vec::new());
     map.add_file(0x5555_5555_0000, EXECUTABLE, 120);
     let mut at = 0x5555_5580_0000;
@@ -116,7 +114,13 @@ pub(crate) fn picture() -> Picture {
     ];
     at = map.add(at, MapKind::MediumObjects, "rw", "", &medium);
     at = map.add(at, MapKind::FreeHeap, "rw", "", &[(320, Absent, false)]);
-    map.add(at, MapKind::ProgramBreak, "rw", "[heap]", &[(16, Resident, true)]);
+    map.add(
+        at,
+        MapKind::ProgramBreak,
+        "rw",
+        "[heap]",
+        &[(16, Resident, true)],
+    );
     let at = map.add_pages(
         0x7f00_0000_0000,
         MapKind::LargeObject,
@@ -125,19 +129,79 @@ pub(crate) fn picture() -> Picture {
         2 << 20,
         &[(1024, Resident, true)],
     );
-    map.add(at, MapKind::LargeObject, "rw", "", &[(700, Swapped, false), (68, Absent, false)]);
-    map.add(0x7f00_2000_0000, MapKind::HeapTables, "rw", "", &[(64, Resident, true), (1000, Absent, false)]);
-    let at = map.add(0x7f10_0000_0000, MapKind::Guard, "", "", &[(1, Guard, false)]);
-    let at = map.add(at, MapKind::Stack, "rw", "", &[(2040, Absent, false), (7, Resident, true)]);
+    map.add(
+        at,
+        MapKind::LargeObject,
+        "rw",
+        "",
+        &[(700, Swapped, false), (68, Absent, false)],
+    );
+    map.add(
+        0x7f00_2000_0000,
+        MapKind::HeapTables,
+        "rw",
+        "",
+        &[(64, Resident, true), (1000, Absent, false)],
+    );
+    let at = map.add(
+        0x7f10_0000_0000,
+        MapKind::Guard,
+        "",
+        "",
+        &[(1, Guard, false)],
+    );
+    let at = map.add(
+        at,
+        MapKind::Stack,
+        "rw",
+        "",
+        &[(2040, Absent, false), (7, Resident, true)],
+    );
     let at = map.add(at, MapKind::Guard, "", "", &[(1, Guard, false)]);
-    map.add(at, MapKind::Stack, "rw", "", &[(2040, Absent, false), (7, Resident, true)]);
-    let at = map.add(0x7f20_0000_0000, MapKind::PagedRegion, "rw", "", &[(16, Resident, true), (200, Compressed, false)]);
-    map.add(at, MapKind::Anonymous, "rw", "[anon:<&cache>]", &[(32, Resident, true), (32, Absent, false)]);
-    map.add(0x7f30_0000_0000, MapKind::File, "rs", "/var/lib/server/data.db", &[(40, Resident, false), (400, Absent, false)]);
+    map.add(
+        at,
+        MapKind::Stack,
+        "rw",
+        "",
+        &[(2040, Absent, false), (7, Resident, true)],
+    );
+    let at = map.add(
+        0x7f20_0000_0000,
+        MapKind::PagedRegion,
+        "rw",
+        "",
+        &[(16, Resident, true), (200, Compressed, false)],
+    );
+    map.add(
+        at,
+        MapKind::Anonymous,
+        "rw",
+        "[anon:<&cache>]",
+        &[(32, Resident, true), (32, Absent, false)],
+    );
+    map.add(
+        0x7f30_0000_0000,
+        MapKind::File,
+        "rs",
+        "/var/lib/server/data.db",
+        &[(40, Resident, false), (400, Absent, false)],
+    );
     let at = map.add_file(0x7f40_0000_0000, "/usr/lib/x86_64-linux-gnu/libm.so.6", 200);
     map.add_file(at, "/usr/lib/x86_64-linux-gnu/libc.so.6", 400);
-    map.add(0x7ffc_0000_0000, MapKind::Stack, "rw", "[stack]", &[(20, Absent, false), (13, Resident, true)]);
-    map.add(0x7ffc_0010_0000, MapKind::Kernel, "r", "[vvar]", &[(4, Absent, false)]);
+    map.add(
+        0x7ffc_0000_0000,
+        MapKind::Stack,
+        "rw",
+        "[stack]",
+        &[(20, Absent, false), (13, Resident, true)],
+    );
+    map.add(
+        0x7ffc_0010_0000,
+        MapKind::Kernel,
+        "r",
+        "[vvar]",
+        &[(4, Absent, false)],
+    );
     Picture {
         process: 4711,
         program: "server".into(),
@@ -152,8 +216,19 @@ pub(crate) fn many_spans(spans: usize) -> Picture {
     let mut map = Builder(Vec::new());
     let mut at = 0x5555_5580_0000;
     for span in 0..spans {
-        at = map.add_slabs(at, 16 << (span % 5), 10, &[(16, MapPageState::Resident, true)]);
-        at = map.add(at, MapKind::FreeHeap, "rw", "", &[(16, MapPageState::Absent, false)]);
+        at = map.add_slabs(
+            at,
+            16 << (span % 5),
+            10,
+            &[(16, MapPageState::Resident, true)],
+        );
+        at = map.add(
+            at,
+            MapKind::FreeHeap,
+            "rw",
+            "",
+            &[(16, MapPageState::Absent, false)],
+        );
     }
     Picture {
         regions: map.0,

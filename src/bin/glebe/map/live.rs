@@ -27,6 +27,9 @@ const HOME: &str = "\x1b[H";
 const ERASE_LINE: &str = "\x1b[K";
 const ERASE_BELOW: &str = "\x1b[J";
 
+/// What ends a view.
+pub(super) const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
 /// What a line is recognised by in the next frame.
 type Key = (usize, &'static str);
 
@@ -65,10 +68,10 @@ impl<'a> Live<'a> {
         if self.is_screen {
             text.push_str(HOME);
             for line in frame.lines() {
-                let _ = write!(text, "{line}{ERASE_LINE}\r\n");
+                let _ = writeln!(text, "{line}{ERASE_LINE}");
             }
             // The last row has no line feed, which would scroll.
-            text.truncate(text.len() - 2);
+            text.truncate(text.trim_end_matches('\n').len());
             text.push_str(ERASE_BELOW);
         } else {
             text = frame + "\n";
@@ -129,11 +132,27 @@ impl<'a> Live<'a> {
     }
 }
 
-impl Drop for Live<'_> {
-    fn drop(&mut self) {
+impl Live<'_> {
+    /// Stops this process as ^Z does, with the terminal as it was, until the shell continues it.
+    pub(super) fn pause(&self) {
+        self.leave();
+        // SAFETY: a signal to this process.
+        unsafe { libc::raise(libc::SIGSTOP) };
+        if self.is_screen {
+            put(self.stream, ENTER);
+        }
+    }
+
+    fn leave(&self) {
         if self.is_screen {
             put(self.stream, LEAVE);
         }
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -184,7 +203,6 @@ pub(super) fn wait_for(signals: &[i32], time: Option<Duration>) -> Option<i32> {
 /// The view of a process, until it ends or the user ends the view.
 pub(super) fn watch(view: &View, process: i32, period: Duration) -> Result<(), Failure> {
     // Nothing interrupts a frame; what ends the view is waited for, and so is a new size.
-    const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
     let awaited: Vec<_> = [&ENDS[..], &[libc::SIGWINCH, libc::SIGTSTP]].concat();
     let mut subject = Subject::of(process)?;
     traced::block(&awaited);
@@ -196,10 +214,7 @@ pub(super) fn watch(view: &View, process: i32, period: Duration) -> Result<(), F
         let left = deadline.saturating_duration_since(Instant::now());
         match wait_for(&awaited, Some(left)) {
             Some(libc::SIGTSTP) => {
-                drop(live);
-                // SAFETY: a stop of this process, until the shell continues it.
-                unsafe { libc::raise(libc::SIGSTOP) };
-                live = Live::new(view, Stream::Output);
+                live.pause();
             }
             Some(signal) if ENDS.contains(&signal) => return Ok(()),
             _ => {}

@@ -48,17 +48,19 @@ Exit status: 0, or 1 where there is no map; with a PROGRAM its own, or 125, 126 
 /// Draw the address space of a process: what lies where, and where its pages are
 #[derive(Args)]
 #[command(after_help = DETAILS)]
-#[command(override_usage = "glebe map [OPTIONS] PID\n       glebe map [OPTIONS] -- PROGRAM [ARGS]...")]
+#[command(
+    override_usage = "glebe map [OPTIONS] PID\n       glebe map [OPTIONS] -- PROGRAM [ARGS]..."
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     view: View,
 
     /// With PROGRAM: draw when it ends (the default)
-    #[arg(long, requires = "program", conflicts_with_all = ["after", "live"])]
+    #[arg(long, conflicts_with_all = ["after", "live"])]
     at_exit: bool,
 
     /// With PROGRAM: draw after so many seconds, or when it ends before
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "program")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     #[arg(conflicts_with = "live")]
     after: Option<Duration>,
 
@@ -105,7 +107,12 @@ struct View {
     output: Option<PathBuf>,
 
     /// Colours: auto (default: on a terminal, unless NO_COLOR is set), always, never
-    #[arg(long, value_name = "WHEN", hide_possible_values = true, default_value = "auto")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        default_value = "auto"
+    )]
     #[arg(hide_default_value = true)]
     color: Colour,
 }
@@ -238,10 +245,11 @@ pub(crate) fn map(arguments: &Arguments) -> Result<(), Failure> {
     let Some(process) = arguments.process else {
         return traced::run(arguments);
     };
-    if arguments.run != run::Options::default() {
+    let is_for_program = arguments.run != run::Options::default();
+    if is_for_program || arguments.at_exit || arguments.after.is_some() {
         return Err(Failure::new(
             2,
-            "options of `glebe run` are for a PROGRAM: the process runs already",
+            "--at-exit, --after and the options of `glebe run` are for a PROGRAM, not for a PID",
         ));
     }
     match view.live {

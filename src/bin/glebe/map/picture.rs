@@ -179,9 +179,10 @@ impl<'a> Line<'a> {
         match self.title {
             Title::Heap => contents(self.regions),
             Title::Libraries => {
-                let library = self.regions.iter().find(|region| {
-                    region.is_of_a_file() && region.facts.kind == MapKind::Text
-                });
+                let library = self
+                    .regions
+                    .iter()
+                    .find(|region| region.is_of_a_file() && region.facts.kind == MapKind::Text);
                 let name = library.map_or("", |region| file_name(&region.name));
                 format!("{name} and {} more files", self.files().saturating_sub(1))
             }
@@ -197,9 +198,9 @@ impl<'a> Line<'a> {
                 match classes.len() {
                     1 => {
                         let block = first.facts.block_bytes.max(*classes.first().unwrap_or(&0));
-                        format!("blocks of {}, {live} live", words::amount(block))
+                        format!("{}: {live} live", words::amount(block))
                     }
-                    classes => format!("blocks of {classes} classes, {live} live"),
+                    classes => format!("{classes} classes: {live} live"),
                 }
             }
             _ => match body().count() {
@@ -212,7 +213,10 @@ impl<'a> Line<'a> {
 
     fn files(&self) -> usize {
         let named = self.regions.iter().filter(|region| region.is_of_a_file());
-        named.map(|region| &region.name).collect::<BTreeSet<_>>().len()
+        named
+            .map(|region| &region.name)
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 
     /// `count` cells for the pages from the first to the last, holes between regions left out; each
@@ -323,7 +327,9 @@ impl Picture {
         let is_part = |line: &Line| is_library(line) || is_trifle(line);
         let mut rest = &self.regions[..];
         let mut sketched = Vec::new();
-        for part in lines.chunk_by(|line, next| is_part(line) && is_part(next) && is_near(line, next)) {
+        for part in
+            lines.chunk_by(|line, next| is_part(line) && is_part(next) && is_near(line, next))
+        {
             let regions;
             (regions, rest) = rest.split_at(part.iter().map(|line| line.regions.len()).sum());
             match part {
@@ -357,10 +363,12 @@ impl Picture {
         let file = regions.iter().find(|region| region.is_of_a_file());
         let is_code = |region: &Region| region.facts.kind == MapKind::Text;
         let title = match file {
-            Some(file) if regions.len() > 1 && regions.iter().any(is_code) => match file.name == self.executable {
-                true => Title::Program,
-                false => Title::Library,
-            },
+            Some(file) if regions.len() > 1 && regions.iter().any(is_code) => {
+                match file.name == self.executable {
+                    true => Title::Program,
+                    false => Title::Library,
+                }
+            }
             _ => Title::Of(largest_kind(regions)),
         };
         Line { regions, title }
@@ -423,9 +431,12 @@ fn belongs_to(line: &Line, next: &Line) -> bool {
     };
     if let Some(file) = name(line.regions).filter(|name| name.starts_with('/')) {
         let is_section = line.kind() != MapKind::File && facts.kind == MapKind::Bss;
-        let is_small = |region: &Region| region.facts.kind == MapKind::File && region.size() < SMALL_FILE;
+        let is_small =
+            |region: &Region| region.facts.kind == MapKind::File && region.size() < SMALL_FILE;
         let are_small = line.regions.iter().chain(next.regions).all(is_small);
-        return region.name == file || are_small && is_near(line, next) || region.name.is_empty() && touches && is_section;
+        return region.name == file
+            || are_small && is_near(line, next)
+            || region.name.is_empty() && touches && is_section;
     }
     match (line.title, facts.kind) {
         (_, MapKind::Guard) => touches && !region.is_of_a_file(),

@@ -146,7 +146,11 @@ fn pieces(line: &Line, cell: usize, limit: usize) -> Option<Vec<Piece>> {
         pieces.push(piece);
         rows <= limit
     };
-    let runs: Vec<_> = line.regions.iter().flat_map(|region| &region.runs).collect();
+    let runs: Vec<_> = line
+        .regions
+        .iter()
+        .flat_map(|region| &region.runs)
+        .collect();
     let mut cells = Cells::new(cell);
     for run in runs.chunk_by(|one, next| Shade::of(one) == Shade::of(next)) {
         let shade = Shade::of(run[0]);
@@ -686,7 +690,10 @@ mod tests {
         let lines = picture.sketched();
         let (_, bands) = scaled(&lines, ROWS);
         let all = Sum::of(&picture.regions);
-        assert_eq!(Sum::of(bands.iter().flat_map(|band| band.line.regions)), all);
+        assert_eq!(
+            Sum::of(bands.iter().flat_map(|band| band.line.regions)),
+            all
+        );
     }
 
     #[test]

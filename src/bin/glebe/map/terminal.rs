@@ -95,7 +95,10 @@ impl Columns {
     }
 
     fn heading(&self) -> String {
-        let mut line = format!("{:<12} {:>8} {:<9} {:<4} ", "address", "size", "kind", "prot");
+        let mut line = format!(
+            "{:<12} {:>8} {:<9} {:<4} ",
+            "address", "size", "kind", "prot"
+        );
         if self.bar > 0 {
             let _ = write!(line, "{:<1$} ", "pages", self.bar);
         }
@@ -158,7 +161,9 @@ impl Columns {
     }
 
     fn hole(&self, size: usize) -> String {
-        let line = self.style.cut(&format!("{:<12} {:>8} hole", "", amount(size)));
+        let line = self
+            .style
+            .cut(&format!("{:<12} {:>8} hole", "", amount(size)));
         self.style.paint("2", &line)
     }
 }
@@ -300,7 +305,10 @@ pub(crate) fn summary(picture: &Picture, style: Style) -> String {
         let word = shortened(&format!("{word:<10}"), style.width);
         let figures = format!(" {:>7}{figures}", words::count(sum.regions));
         let figures = shortened(&figures, style.width.saturating_sub(10));
-        push(&mut text, &format!("{}{figures}", style.paint(colour, &word)));
+        push(
+            &mut text,
+            &format!("{}{figures}", style.paint(colour, &word)),
+        );
     };
     for (kind, sum) in totals(&picture.regions) {
         row(words::of_kind(kind), words::terminal_colour(kind), &sum);
@@ -471,7 +479,12 @@ mod tests {
                 letter => plain.push(letter),
             }
         }
-        let trimmed = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        let trimmed = |text: &str| {
+            text.lines()
+                .map(str::trim_end)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
         assert_eq!(trimmed(&plain), trimmed(&draw(&picture, PLAIN, false)));
     }
 
@@ -486,7 +499,10 @@ mod tests {
             let has_bar = |line: &&str| line.chars().take(12).all(|it| it.is_ascii_hexdigit());
             let bar = |line: &str| line.chars().skip(37).take(64).collect::<String>();
             let mut bars = text.lines().filter(has_bar).map(bar);
-            assert!(bars.any(|bar| bar.contains(shade.glyph())), "{shade:?}\n{text}");
+            assert!(
+                bars.any(|bar| bar.contains(shade.glyph())),
+                "{shade:?}\n{text}"
+            );
         }
     }
 

@@ -10,10 +10,13 @@ use std::process::exit;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use super::live::Live;
+use super::live::{self, Live};
 use super::{Arguments, Stream, Subject, View};
 use crate::Failure;
 use crate::run;
+
+/// What a view waits for beside the program; ^C is the program's.
+const VIEW: [i32; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP, libc::SIGWINCH];
 
 /// What the program did.
 enum Event {
@@ -21,6 +24,8 @@ enum Event {
     Exits,
     /// It has ended, with this status of wait(2).
     Ended(i32),
+    /// This process was sent a signal that is waited for.
+    Told(i32),
     /// Anything that does not concern us, or the time is over.
     Other,
 }
@@ -121,7 +126,7 @@ impl Traced {
                         is_drawn = true;
                     }
                 }
-                Event::Other => {}
+                Event::Told(_) | Event::Other => {}
             }
         }
     }
@@ -132,6 +137,7 @@ impl Traced {
 
     /// A frame each `period`, until the program ends.
     fn watch(&mut self, view: &View, period: Duration) -> Result<i32, Failure> {
+        block(&VIEW);
         let mut live = Live::new(view, Stream::Error);
         let mut subject = None;
         let mut deadline = Instant::now();
@@ -139,8 +145,16 @@ impl Traced {
             match self.next(Some(deadline)) {
                 Event::Exits => self.resume(),
                 Event::Ended(status) => return Ok(status),
+                Event::Told(libc::SIGTSTP) => live.pause(),
+                Event::Told(signal) if live::ENDS.contains(&signal) => {
+                    return Err(Failure::new(
+                        128 + signal,
+                        "the view ends, the program goes on",
+                    ));
+                }
+                Event::Told(_) => deadline = Instant::now(),
                 Event::Other if deadline <= Instant::now() => {
-                    deadline += period;
+                    deadline = (deadline + period).max(Instant::now());
                     if !self.is_executed {
                         continue;
                     }
@@ -163,10 +177,10 @@ impl Traced {
     fn next(&mut self, deadline: Option<Instant>) -> Event {
         let mut status = 0;
         // SAFETY: `status` is a place for the status.
-        let answer = unsafe { libc::waitpid(self.process, &mut status, libc::__WALL | libc::WNOHANG) };
+        let answer =
+            unsafe { libc::waitpid(self.process, &mut status, libc::__WALL | libc::WNOHANG) };
         if answer == 0 {
-            sleep(deadline);
-            return Event::Other;
+            return sleep(deadline);
         }
         if answer < 0 || libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
             return Event::Ended(status);
@@ -224,10 +238,14 @@ pub(super) fn block(signals: &[i32]) -> libc::sigset_t {
     }
 }
 
-/// Until `deadline`, or until something happens to a child.
-fn sleep(deadline: Option<Instant>) {
+/// Until `deadline`, or until something happens to the program or to this process.
+fn sleep(deadline: Option<Instant>) -> Event {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    super::live::wait_for(&[libc::SIGCHLD, libc::SIGWINCH], left);
+    let awaited = [&[libc::SIGCHLD][..], &VIEW].concat();
+    match live::wait_for(&awaited, left) {
+        Some(signal) if signal != libc::SIGCHLD => Event::Told(signal),
+        _ => Event::Other,
+    }
 }
 
 /// Ends this process as the program ended.

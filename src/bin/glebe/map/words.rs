@@ -272,7 +272,12 @@ mod tests {
             assert_eq!(words.len(), all, "{words:?}");
         };
         distinct(KINDS.iter().map(|kind| of_kind(*kind).into()).collect());
-        distinct(Shade::ALL.iter().map(|shade| shade.glyph().into()).collect());
+        distinct(
+            Shade::ALL
+                .iter()
+                .map(|shade| shade.glyph().into())
+                .collect(),
+        );
         distinct(
             Shade::ALL
                 .iter()
