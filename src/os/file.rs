@@ -233,6 +233,15 @@ impl File {
         call(libc::SYS_lseek, [self.descriptor(), 0, end, 0]).map(|bytes| bytes as u64)
     }
 
+    /// Has the kernel read a range of bytes soon, and does not wait for it: a hint.
+    pub(crate) fn will_need(self, offset: u64, bytes: usize) {
+        let advice = libc::POSIX_FADV_WILLNEED as usize;
+        let _ = call(
+            libc::SYS_fadvise64,
+            [self.descriptor(), offset as usize, bytes, advice],
+        );
+    }
+
     /// Waits until what was written is on the device. An error is told once: the kernel may have
     /// dropped what it could not write.
     pub(crate) fn sync_data(self) -> Result<(), Errno> {

@@ -229,6 +229,27 @@ impl Worker {
         };
         let end = (first + units.min(most)).min(self.control.units());
         self.bring_in_range(first, end);
+        if self.control.plan.kind == Kind::File && first < end {
+            // What comes after that: the device reads it while the program is busy with these.
+            let length = end - first;
+            self.read_soon(if first > unit {
+                end..end + length
+            } else {
+                first.saturating_sub(length)..first
+            });
+        }
+    }
+
+    /// Has the kernel read absent units of a file, without waiting.
+    fn read_soon(&self, range: core::ops::Range<usize>) {
+        let plan = &self.control.plan;
+        let end = range.end.min(self.control.units());
+        let mut absent = (range.start..end).filter(|unit| !self.control.table.is_in_memory(*unit));
+        let Some(first) = absent.next() else { return };
+        let last = absent.next_back().unwrap_or(first);
+        let offset = plan.file_offset + (first * plan.unit_bytes) as u64;
+        self.file()
+            .will_need(offset, (last + 1 - first) * plan.unit_bytes);
     }
 
     /// Does what is asked for, and lets the caller go on.
