@@ -113,5 +113,22 @@ int main(void)
     CHECK(glebe_map_count(map, &regions, NULL) == GLEBE_MAP_OK);
     CHECK(region_at(own).resident_bytes == resident + 4 * KIB);
     CHECK(glebe_map_delete(map) == GLEBE_MAP_OK);
+
+    /* What is in no memory is not touched to be looked at: tables of 128 MiB, of which a page is
+     * there. */
+    glebe_region_options options = {.struct_size = sizeof options, .size = 64 * GIB, .budget = MIB};
+    glebe_region sparse;
+    void *base;
+    if (glebe_region_create(&options, &sparse, &base) == GLEBE_REGION_OK) {
+        ((char *)base)[32 * GIB] = 1;
+        glebe_region_statistics first = {.struct_size = sizeof first}, second = first;
+        CHECK(glebe_region_get_statistics(sparse, &first) == GLEBE_REGION_OK);
+        take();
+        CHECK(region_at(base).kind == GLEBE_MAP_PAGED_REGION);
+        CHECK(glebe_region_get_statistics(sparse, &second) == GLEBE_REGION_OK);
+        CHECK(first.metadata == second.metadata && first.metadata < MIB);
+        CHECK(glebe_map_delete(map) == GLEBE_MAP_OK);
+        CHECK(glebe_region_delete(sparse) == GLEBE_REGION_OK);
+    }
     return 0;
 }

@@ -25,9 +25,10 @@ int main(void)
     moment();
     check("protect a page", glebe_region_protect(memory, base + 4096, 4096, GLEBE_PROTECT_READ));
     check("protect half a page", glebe_region_protect(memory, base, 2048, GLEBE_PROTECT_READ));
-    check("contract to 1 MiB", glebe_region_contract(memory, 1 << 20));
-    printf("%-22s %c\n", "the first byte:", base[0]);
+    check("release the middle", glebe_region_release(memory, base + (2 << 20), 4 << 20));
     moment();
+    printf("%-22s %d\n", "a byte of the middle:", base[3 << 20]);
+    printf("%-22s %c\n", "a byte before it:", base[4096]);
 
     int file = open("region.data", O_RDWR | O_CREAT | O_TRUNC, 0600);
     options = (glebe_region_options){.struct_size = sizeof options, .kind = GLEBE_REGION_FILE,

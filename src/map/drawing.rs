@@ -3,7 +3,7 @@
 
 use super::mappings::Mapping;
 use super::model::{MapKind, MapPageState, MapRegion, MapRun};
-use super::tables::{Piece, Tables};
+use super::tables::{Piece, Present, Tables};
 use super::{KERNEL_START, MOST_GUARD_BYTES, PAGE_BYTES, Place};
 use crate::os::mapped_array::MappedArray;
 use crate::os::pagemap::{FILE, GUARD, HUGE, PRESENT, PageRun, SWAPPED, ZERO_PAGE};
@@ -35,6 +35,7 @@ impl<'a> Cursor<'a> {
 
 /// The arrays of a map that is being drawn.
 pub(super) struct Drawing<'a> {
+    pub(super) present: Present<'a>,
     pub(super) regions: &'a mut MappedArray<MapRegion>,
     pub(super) places: &'a mut MappedArray<Place>,
     pub(super) runs: &'a mut MappedArray<MapRun>,
@@ -176,7 +177,7 @@ impl Drawing<'_> {
         while at < end {
             let (next, state) = match (&mut tables, region.kind) {
                 (_, MapKind::Guard) => (end, MapPageState::Guard),
-                (Some(tables), _) => tables.absent_run(at, end),
+                (Some(tables), _) => tables.absent_run(self.present, at, end),
                 (None, _) => (end, MapPageState::Absent),
             };
             let next = if next > at { next } else { end };

@@ -24,7 +24,7 @@ use core::ops::Range;
 use drawing::{Cursor, Drawing};
 use mappings::{Mapping, Mappings, error_of};
 use model::{MapError, MapKind, MapRegion, MapRun};
-use tables::{Piece, Tables};
+use tables::{Piece, Present, Tables};
 
 const PAGE_BYTES: usize = 4 << 10;
 /// The kernel's own addresses begin here; the vsyscall page is one of them.
@@ -253,8 +253,10 @@ impl AddressSpace {
     /// Puts all together. `None` out of memory.
     fn draw(&mut self) -> Option<()> {
         let mut cursor = Cursor::new(self.kernel_runs.as_slice());
+        let present = Present(self.kernel_runs.as_slice());
         let lines = self.mappings.lines();
         let mut drawing = Drawing {
+            present,
             regions: &mut self.regions,
             places: &mut self.places,
             runs: &mut self.runs,
@@ -279,10 +281,10 @@ impl AddressSpace {
                     live_blocks: 0,
                 };
                 if has_heap {
-                    piece = self.tables.piece_at(at, mapping.end);
+                    piece = self.tables.piece_at(present, at, mapping.end);
                     // What is nothing of glebe's is one region, however its records are cut.
                     while piece.kind.is_none() && piece.end < mapping.end {
-                        let next = self.tables.piece_at(piece.end, mapping.end);
+                        let next = self.tables.piece_at(present, piece.end, mapping.end);
                         if next.kind.is_some() {
                             break;
                         }

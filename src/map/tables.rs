@@ -10,6 +10,7 @@ use crate::metadata::MOST_KNOWN;
 use crate::metadata::span::{Kind, RECORDS_PER_BLOCK, Span, SpanImage};
 use crate::observe::status_page::{LAYOUT, MAGIC, ROOTS, Root, WORDS};
 use crate::os::mapped_array::MappedArray;
+use crate::os::pagemap::PageRun;
 use crate::os::process_memory::{AnyBytes, ProcessMemory};
 use crate::paging::picture::{
     self, AREA_SHIFT, AREA_WORDS, AREAS_PER_BLOCK, Elsewhere, LEAF_PAGES, PAGE_SHIFT, Published,
@@ -19,6 +20,23 @@ use core::ops::Range;
 
 const WORD: usize = size_of::<usize>();
 type Record = [u8; size_of::<Span>()];
+
+/// Which pages of the process there are, by the kernel's runs. Others are zero, and are not read: a
+/// read from outside is a touch, which makes a page of zeroes where none was.
+#[derive(Clone, Copy)]
+pub(super) struct Present<'a>(pub(super) &'a [PageRun]);
+
+impl Present<'_> {
+    /// Whether the page at `address` is there, and where that ends.
+    fn extent(self, address: usize) -> (bool, usize) {
+        let next = self.0.partition_point(|run| run.end as usize <= address);
+        match self.0.get(next) {
+            Some(run) if run.start as usize <= address => (true, run.end as usize),
+            Some(run) => (false, run.start as usize),
+            None => (false, usize::MAX),
+        }
+    }
+}
 
 /// Records that follow each other in the process, read in one go.
 struct Window<T: Copy> {
@@ -38,22 +56,32 @@ impl<T: Copy + AnyBytes> Window<T> {
         }
     }
 
-    /// Record `number`, which lies at `address`; those behind it are read with it, up to the
-    /// number `end`.
+    /// Record `number`, which lies at `address`, or how many are zero from there on; those behind it
+    /// are read with it, up to the number `end`.
     fn get(
         &mut self,
         memory: ProcessMemory,
+        present: Present<'_>,
         number: usize,
         address: usize,
         end: usize,
-    ) -> Option<T> {
+    ) -> Result<T, usize> {
         let held = self.records.as_slice();
         if let Some(record) = number.checked_sub(self.first).and_then(|at| held.get(at)) {
-            return Some(*record);
+            return Ok(*record);
+        }
+        let left = end.saturating_sub(number).max(1);
+        let (is_present, until) = present.extent(address);
+        let within = ((until - address) / size_of::<T>()).clamp(1, left);
+        if !is_present {
+            return Err(within);
         }
         self.records.clear();
         self.first = number;
-        let count = WINDOW.min(end.saturating_sub(number));
+        self.fill(memory, address, within.min(WINDOW)).ok_or(1)
+    }
+
+    fn fill(&mut self, memory: ProcessMemory, address: usize, count: usize) -> Option<T> {
         let read = memory
             .read(address, self.records.places(count)?)
             .ok()?
@@ -141,10 +169,8 @@ impl Tables {
             let mut at = 0;
             while at < bytes / WORD && found.is_none() {
                 words.forget();
-                if words
-                    .get(self.memory, at, start + at * WORD, bytes / WORD)
-                    .is_none()
-                {
+                let count = WINDOW.min(bytes / WORD - at);
+                if words.fill(self.memory, start + at * WORD, count).is_none() {
                     break;
                 }
                 found = roots_in(words.records.as_slice(), start + at * WORD);
@@ -268,23 +294,30 @@ impl Tables {
             .unwrap_or([T::default(); COUNT])
     }
 
-    /// The record of the granule `number`.
-    fn record(&mut self, number: usize) -> Option<SpanImage> {
+    /// The record of the granule `number`; or how many granules from there on have none.
+    fn record(&mut self, present: Present<'_>, number: usize) -> Result<SpanImage, usize> {
         let address = number << GRANULE_SHIFT;
-        let (place, end) = if self.data_segment.contains(&address) {
-            let offset = (address - self.data_segment.start) >> GRANULE_SHIFT;
-            let place = self
-                .data_records
-                .checked_add(offset * size_of::<Record>())?;
-            (place, self.data_segment.end >> GRANULE_SHIFT)
+        let (start, first, end) = if self.data_segment.contains(&address) {
+            let first = self.data_segment.start >> GRANULE_SHIFT;
+            (
+                self.data_records,
+                first,
+                self.data_segment.end >> GRANULE_SHIFT,
+            )
         } else {
             let block = number / RECORDS_PER_BLOCK;
-            let start = self.block_of_spans(block)?;
-            let place = start + number % RECORDS_PER_BLOCK * size_of::<Record>();
-            (place, (block + 1) * RECORDS_PER_BLOCK)
+            let without = || (self.next_with_records(number) >> GRANULE_SHIFT) - number;
+            let without = without().max(1);
+            let start = self.block_of_spans(block).ok_or(without)?;
+            (
+                start,
+                block * RECORDS_PER_BLOCK,
+                (block + 1) * RECORDS_PER_BLOCK,
+            )
         };
-        let record = self.spans.get(self.memory, number, place, end)?;
-        Some(SpanImage::of(&record))
+        let place = start.saturating_add((number - first) * size_of::<Record>());
+        let record = self.spans.get(self.memory, present, number, place, end)?;
+        Ok(SpanImage::of(&record))
     }
 
     /// Where the block `block` of span records is.
@@ -299,7 +332,7 @@ impl Tables {
     }
 
     /// What lies at `address`, up to `limit` at most. Addresses are asked for in order.
-    pub(super) fn piece_at(&mut self, address: usize, limit: usize) -> Piece {
+    pub(super) fn piece_at(&mut self, present: Present<'_>, address: usize, limit: usize) -> Piece {
         let piece = |end: usize, kind| Piece {
             end: end.min(limit),
             kind,
@@ -324,12 +357,18 @@ impl Tables {
             return piece(end, Some(kind));
         }
         let mut number = address >> GRANULE_SHIFT;
-        let Some(mut image) = self.record(number) else {
-            return piece(self.next_with_records(number), None);
+        let mut image = match self.record(present, number) {
+            Ok(image) => image,
+            Err(granules) => {
+                let end = number
+                    .saturating_add(granules)
+                    .min(usize::MAX >> GRANULE_SHIFT);
+                return piece(end << GRANULE_SHIFT, None);
+            }
         };
         if image.kind == Kind::Tail && image.distance <= number {
             let start = number - image.distance;
-            let first = self.record(start);
+            let first = self.record(present, start).ok();
             let first = first.filter(|first| start + first.granules > number);
             image = first.unwrap_or(SpanImage {
                 kind: Kind::None,
@@ -338,7 +377,7 @@ impl Tables {
             number = start;
         }
         match image.kind {
-            Kind::Slab => self.slabs(number, image, limit),
+            Kind::Slab => self.slabs(present, number, image, limit),
             kind if has_mapping(kind) => {
                 let kind = match image.kind {
                     Kind::Large => MapKind::LargeObject,
@@ -358,7 +397,7 @@ impl Tables {
                 };
                 let mut end = number + granules(image);
                 while end << GRANULE_SHIFT < limit
-                    && let Some(next) = self.record(end)
+                    && let Ok(next) = self.record(present, end)
                     && purpose_of(next.kind) == purpose
                     && !has_mapping(next.kind)
                 {
@@ -370,7 +409,13 @@ impl Tables {
     }
 
     /// Slabs of one class from granule `number` on, which follow each other.
-    fn slabs(&mut self, number: usize, first: SpanImage, limit: usize) -> Piece {
+    fn slabs(
+        &mut self,
+        present: Present<'_>,
+        number: usize,
+        first: SpanImage,
+        limit: usize,
+    ) -> Piece {
         let mut end = number;
         let mut live_blocks = 0_usize;
         let mut image = Some(first);
@@ -381,7 +426,7 @@ impl Tables {
             if end << GRANULE_SHIFT >= limit {
                 break;
             }
-            image = self.record(end);
+            image = self.record(present, end).ok();
         }
         let class = crate::small::size_class::SizeClass::all().nth(first.class);
         Piece {
@@ -405,14 +450,19 @@ impl Tables {
 
     /// Where the absent pages from `start` on are, in the same place all, and how far; `end` at
     /// most.
-    pub(super) fn absent_run(&mut self, start: usize, end: usize) -> (usize, MapPageState) {
+    pub(super) fn absent_run(
+        &mut self,
+        present: Present<'_>,
+        start: usize,
+        end: usize,
+    ) -> (usize, MapPageState) {
         let purposes = self.purposes.as_slice();
         let next = purposes.partition_point(|purpose| purpose.end <= start);
         let purpose = purposes.get(next).copied().filter(|it| it.start <= start);
         let state_at = |tables: &mut Tables, address: usize| match purpose {
-            Some(region) if region.entries != 0 => tables.state_in_region(region, address),
+            Some(region) if region.entries != 0 => tables.state_in_region(present, region, address),
             Some(_) => (end, MapPageState::Absent),
-            None => tables.state_in_heap(address, end),
+            None => tables.state_in_heap(present, address, end),
         };
         let (mut at, state) = state_at(self, start);
         while at < end {
@@ -425,22 +475,34 @@ impl Tables {
         (at.min(end), state)
     }
 
-    fn state_in_region(&mut self, region: Purpose, address: usize) -> (usize, MapPageState) {
+    fn state_in_region(
+        &mut self,
+        present: Present<'_>,
+        region: Purpose,
+        address: usize,
+    ) -> (usize, MapPageState) {
         let page = (address - region.start) >> PAGE_SHIFT;
         let pages = (region.end - region.start) >> PAGE_SHIFT;
         let place = region.entries + page * size_of::<u64>();
         // The window is one for all regions: a region's pages are numbered by their addresses.
         let number = address >> PAGE_SHIFT;
-        let word = self
-            .entries
-            .get(self.memory, number, place, number + pages - page);
-        let state = word.and_then(picture::entry_of_region);
-        (address + (1 << PAGE_SHIFT), state_of(state))
+        let end = number + pages - page;
+        match self.entries.get(self.memory, present, number, place, end) {
+            Ok(word) => {
+                let state = state_of(picture::entry_of_region(word));
+                (address + (1 << PAGE_SHIFT), state)
+            }
+            Err(absent) => (address + (absent << PAGE_SHIFT), MapPageState::Absent),
+        }
     }
 
-    fn state_in_heap(&mut self, address: usize, end: usize) -> (usize, MapPageState) {
+    fn state_in_heap(
+        &mut self,
+        present: Present<'_>,
+        address: usize,
+        end: usize,
+    ) -> (usize, MapPageState) {
         let number = address >> AREA_SHIFT;
-        let area_end = (number + 1) << AREA_SHIFT;
         let block = number / AREAS_PER_BLOCK;
         let held = self.area_block.filter(|(held, _)| *held == block);
         let (_, start) = held.unwrap_or_else(|| {
@@ -453,17 +515,23 @@ impl Tables {
             return (block_end.min(end), MapPageState::Absent);
         }
         let place = start + number % AREAS_PER_BLOCK * AREA_WORDS * WORD;
-        let area = self
-            .areas
-            .get(self.memory, number, place, (block + 1) * AREAS_PER_BLOCK);
-        let Some(leaf) = area.and_then(picture::leaf_of) else {
-            return (area_end.min(end), MapPageState::Absent);
+        let areas = (block + 1) * AREAS_PER_BLOCK;
+        let leaf = match self.areas.get(self.memory, present, number, place, areas) {
+            Ok(area) => picture::leaf_of(area).ok_or(1),
+            Err(areas) => Err(areas),
+        };
+        let leaf = match leaf {
+            Ok(leaf) => leaf,
+            Err(areas) => {
+                let absent_end = (number + areas) << AREA_SHIFT;
+                return (absent_end.min(end), MapPageState::Absent);
+            }
         };
         let page = address >> PAGE_SHIFT;
         let leaf_end = (page / LEAF_PAGES + 1) * LEAF_PAGES;
         let place = leaf + page % LEAF_PAGES * size_of::<u64>();
-        let word = self.leaf.get(self.memory, page, place, leaf_end);
-        let state = word.and_then(picture::heap_entry);
+        let word = self.leaf.get(self.memory, present, page, place, leaf_end);
+        let state = word.ok().and_then(picture::heap_entry);
         (address + (1 << PAGE_SHIFT), state_of(state))
     }
 }
