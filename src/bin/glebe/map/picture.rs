@@ -165,7 +165,6 @@ impl<'a> Line<'a> {
 
     /// The name, or what is inside.
     pub(crate) fn label(&self) -> String {
-        let first = &self.regions[0];
         let body = || {
             self.regions
                 .iter()
@@ -195,12 +194,11 @@ impl<'a> Line<'a> {
             Title::Of(MapKind::Slabs) => {
                 let classes: BTreeSet<_> = body().map(|it| it.facts.block_bytes).collect();
                 let live = words::count(self.sum().live_blocks);
-                match classes.len() {
-                    1 => {
-                        let block = first.facts.block_bytes.max(*classes.first().unwrap_or(&0));
-                        format!("{}: {live} live", words::amount(block))
+                match classes.first() {
+                    Some(block) if classes.len() == 1 => {
+                        format!("{}: {live} live", words::amount(*block))
                     }
-                    classes => format!("{classes} classes: {live} live"),
+                    _ => format!("{} classes: {live} live", classes.len()),
                 }
             }
             _ => match body().count() {

@@ -1,13 +1,16 @@
 //! A picture as the textbook draws it: bands from the lowest addresses at the bottom to the stack on
 //! top, in each a cell for a page or a block of pages. No script, no font of its own.
 
+mod cells;
+mod labels;
+
 use std::fmt::Write;
 
-use glebe::MapKind;
-
-use super::picture::{Line, Picture, Region, Sum, Title};
+use super::picture::{Line, Picture, Region, Sum};
 use super::terminal::largest;
 use super::words::{Shade, amount};
+use cells::{Piece, pieces};
+use labels::{Group, Label, bytes_of, labels};
 
 const WIDTH: usize = 1100;
 /// A cell, with the white line beside it.
@@ -25,12 +28,9 @@ const ROWS: usize = 96;
 const ROWS_ENLARGED: usize = 160;
 /// More bands than this are too many to look at.
 const BANDS: usize = 48;
-/// Rows without memory that follow each other are cut out from this many on.
-const EMPTY_ROWS: usize = 4;
 /// A hole of this size is drawn; a smaller one is a gap.
 const HOLE: usize = 1 << 20;
 const LINE_HEIGHT: usize = 15;
-const LABEL_LETTERS: usize = 44;
 
 impl Shade {
     /// Told apart by eyes that do not see red or green, and on paper by how dark they are.
@@ -63,165 +63,6 @@ impl Shade {
             Shade::Absent => "absent: no memory",
         }
     }
-
-    fn is_empty(self) -> bool {
-        matches!(self, Shade::Guard | Shade::Absent)
-    }
-}
-
-/// What neighbouring bands are together: the words of the textbook.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Group {
-    Program,
-    Heap,
-    LargeObjects,
-    Glebe,
-    Regions,
-    Mappings,
-    Libraries,
-    Threads,
-    Stack,
-    Kernel,
-}
-
-impl Group {
-    fn of(line: &Line) -> Group {
-        match (line.title, line.kind()) {
-            (Title::Library | Title::Libraries, _) => Group::Libraries,
-            (_, MapKind::Text | MapKind::Data | MapKind::Bss) => Group::Program,
-            (_, MapKind::LargeObject) => Group::LargeObjects,
-            (_, MapKind::HeapTables | MapKind::PagingStore) => Group::Glebe,
-            (_, MapKind::PagedRegion | MapKind::Segment | MapKind::DataSection) => Group::Regions,
-            (_, MapKind::Kernel) => Group::Kernel,
-            (_, MapKind::Stack) => match line.label().starts_with("[stack]") {
-                true => Group::Stack,
-                false => Group::Threads,
-            },
-            _ if line.is_heap() => Group::Heap,
-            _ => Group::Mappings,
-        }
-    }
-
-    /// Two lines of text and a tint.
-    fn words(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Group::Program => ("PROGRAM", "text and data", "#d9e8f5"),
-            Group::Heap => ("HEAP", "grows up \u{2191}", "#d5efdc"),
-            Group::LargeObjects => ("HEAP", "large objects", "#d5efdc"),
-            Group::Glebe => ("GLEBE", "its own tables", "#fbefcf"),
-            Group::Regions => ("REGIONS", "of the program", "#fde3cf"),
-            Group::Mappings => ("MAPPINGS", "files, memory", "#eeeeee"),
-            Group::Libraries => ("LIBRARIES", "shared code", "#e3e9ef"),
-            Group::Threads => ("STACKS", "of threads", "#ecdff3"),
-            Group::Stack => ("STACK", "grows down \u{2193}", "#e3cdf0"),
-            Group::Kernel => ("KERNEL", "shown to all", "#eeeeee"),
-        }
-    }
-}
-
-/// A part of a band, from its lowest addresses on.
-enum Piece {
-    /// Rows of cells; the last may be short.
-    Rows(Vec<Shade>),
-    /// So many bytes without memory, cut out.
-    Cut(usize),
-}
-
-impl Piece {
-    fn rows(&self) -> usize {
-        match self {
-            Piece::Rows(cells) => cells.len().div_ceil(ROW_CELLS),
-            Piece::Cut(_) => 2,
-        }
-    }
-}
-
-/// The pieces of a line in cells of `cell` bytes; None if they have more than `limit` rows.
-fn pieces(line: &Line, cell: usize, limit: usize) -> Option<Vec<Piece>> {
-    let row = cell * ROW_CELLS;
-    let mut pieces = Vec::new();
-    let mut rows = 0;
-    let mut put = |pieces: &mut Vec<Piece>, piece: Piece| {
-        rows += piece.rows();
-        pieces.push(piece);
-        rows <= limit
-    };
-    let runs: Vec<_> = line
-        .regions
-        .iter()
-        .flat_map(|region| &region.runs)
-        .collect();
-    let mut cells = Cells::new(cell);
-    for run in runs.chunk_by(|one, next| Shade::of(one) == Shade::of(next)) {
-        let shade = Shade::of(run[0]);
-        let mut size: usize = run.iter().map(|run| run.end - run.start).sum();
-        if shade.is_empty() && size >= EMPTY_ROWS * row {
-            // The rows that have begun end as they are; whole rows are cut out.
-            let open = (row - cells.bytes % row) % row;
-            cells.add(shade, open);
-            size -= open;
-            let cut = size / row * row;
-            if cells.bytes > 0 && !put(&mut pieces, Piece::Rows(cells.take())) {
-                return None;
-            }
-            if !put(&mut pieces, Piece::Cut(cut)) {
-                return None;
-            }
-            size -= cut;
-        }
-        if size.div_ceil(row) > limit {
-            return None;
-        }
-        cells.add(shade, size);
-    }
-    let rest = cells.take();
-    let fits = rest.is_empty() || put(&mut pieces, Piece::Rows(rest));
-    fits.then_some(pieces)
-}
-
-/// Cells that are filled with bytes one after the other; each shows what most of its bytes are.
-struct Cells {
-    cell: usize,
-    bytes: usize,
-    open: [usize; Shade::ALL.len()],
-    done: Vec<Shade>,
-}
-
-impl Cells {
-    fn new(cell: usize) -> Cells {
-        Cells {
-            cell,
-            bytes: 0,
-            open: Default::default(),
-            done: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, shade: Shade, mut size: usize) {
-        while size > 0 {
-            let room = self.cell - self.bytes % self.cell;
-            let part = size.min(room);
-            self.open[shade as usize] += part;
-            self.bytes += part;
-            size -= part;
-            if part == room {
-                self.close();
-            }
-        }
-    }
-
-    fn close(&mut self) {
-        self.done.push(super::picture::most(&self.open));
-        self.open = Default::default();
-    }
-
-    fn take(&mut self) -> Vec<Shade> {
-        if !self.bytes.is_multiple_of(self.cell) {
-            self.close();
-        }
-        self.bytes = 0;
-        std::mem::take(&mut self.done)
-    }
 }
 
 /// A line with its place in the picture.
@@ -231,14 +72,6 @@ struct Band<'a> {
     labels: Vec<Label>,
     top: usize,
     height: usize,
-}
-
-/// A line of text beside a band.
-struct Label {
-    text: String,
-    style: &'static str,
-    /// What the text is about: a line leads to such a cell.
-    shade: Option<Shade>,
 }
 
 impl<'a> Band<'a> {
@@ -253,99 +86,6 @@ impl<'a> Band<'a> {
             top: 0,
         }
     }
-}
-
-/// What is written beside a band: kind and size, what is in memory, what is out.
-fn labels(line: &Line) -> Vec<Label> {
-    let sum = line.sum();
-    let label = |text: String, style, shade| Label {
-        text: shortened(&text),
-        style,
-        shade,
-    };
-    let protection = match line.protection() {
-        Some(protection) => format!(", {protection}"),
-        None => String::new(),
-    };
-    let mut all = vec![label(
-        format!("{}, {}{protection}", title(line), amount(sum.size)),
-        "b",
-        None,
-    )];
-    let name = line.label();
-    let mut resident = match sum.resident {
-        0 => "nothing resident".into(),
-        bytes if bytes == sum.size => "all resident".into(),
-        bytes => format!("{} resident", amount(bytes)),
-    };
-    if sum.huge > 0 {
-        let _ = write!(resident, ", {} in huge pages", amount(sum.huge));
-    }
-    if sum.resident > 0 || line.kind() != MapKind::Guard {
-        all.push(label(resident, "t", None));
-    }
-    let mut name = name.as_str();
-    // The contents of a heap are worth a second line.
-    if let Some(comma) = (name.len() > LABEL_LETTERS && line.title == Title::Heap)
-        .then(|| name[..LABEL_LETTERS].rfind(", "))
-        .flatten()
-    {
-        all.push(label(name[..=comma].into(), "d", None));
-        name = &name[comma + 2..];
-    }
-    if !name.is_empty() {
-        all.push(label(name.into(), "d", None));
-    }
-    if sum.evicted > 0 {
-        let mut parts: Vec<_> = Shade::ALL
-            .into_iter()
-            .filter(|shade| shade.is_evicted())
-            .map(|shade| (bytes_of(line.regions, shade), shade))
-            .filter(|(bytes, _)| *bytes > 0)
-            .collect();
-        parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        let text = format!("{} EVICTED by glebe", amount(sum.evicted));
-        all.push(label(text, "e", parts.first().map(|(_, shade)| *shade)));
-        let parts: Vec<_> = parts
-            .iter()
-            .map(|(bytes, shade)| format!("{} {}", shade.word(), amount(*bytes)))
-            .collect();
-        for two in parts.chunks(2) {
-            all.push(label(two.join(", "), "d", None));
-        }
-    }
-    if sum.swapped > 0 {
-        let text = format!("{} SWAPPED by the kernel", amount(sum.swapped));
-        all.push(label(text, "e", Some(Shade::Swapped)));
-    }
-    all
-}
-
-fn title(line: &Line) -> &'static str {
-    match line.title {
-        Title::Libraries => "libraries, small mappings",
-        Title::Of(MapKind::Slabs) => "slabs of small blocks",
-        Title::Of(MapKind::MediumObjects) => "medium objects",
-        Title::Of(MapKind::LargeObject) => "large objects",
-        Title::Of(MapKind::FreeHeap) => "free heap memory",
-        Title::Of(MapKind::GuardedObject) => "guarded objects",
-        Title::Of(MapKind::ProgramBreak) => "program break",
-        Title::Of(MapKind::HeapTables) => "tables of the heap",
-        Title::Of(MapKind::PagingStore) => "staging and store",
-        Title::Of(MapKind::PagedRegion) => "paged region",
-        Title::Of(MapKind::DataSection) => "data section",
-        Title::Of(MapKind::Guard) => "guard pages",
-        Title::Of(MapKind::Shared) => "shared memory",
-        Title::Of(MapKind::Anonymous) => "anonymous memory",
-        title => title.word(),
-    }
-}
-
-fn bytes_of(regions: &[Region], shade: Shade) -> usize {
-    let runs = regions.iter().flat_map(|region| &region.runs);
-    runs.filter(|run| Shade::of(run) == shade)
-        .map(|run| run.end - run.start)
-        .sum()
 }
 
 /// The whole address space.
@@ -651,10 +391,6 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-fn shortened(text: &str) -> String {
-    super::terminal::shortened(text, LABEL_LETTERS)
-}
-
 fn frame(body: &str, height: usize) -> String {
     let square = CELL - 1;
     format!(
@@ -709,25 +445,6 @@ mod tests {
         let (many, bands) = scaled(&lines, 4 * ROWS);
         assert!(rows(&bands) <= 4 * ROWS);
         assert!(many < few);
-    }
-
-    #[test]
-    fn pieces_show_or_cut_out_every_byte() {
-        let picture = fixture::picture();
-        for line in picture.folded() {
-            for cell in [4096, 65536, 2 << 20] {
-                let pieces = pieces(&line, cell, usize::MAX).unwrap();
-                let bytes: usize = pieces
-                    .iter()
-                    .map(|piece| match piece {
-                        Piece::Rows(cells) => cells.len() * cell,
-                        Piece::Cut(bytes) => *bytes,
-                    })
-                    .sum();
-                let size = line.sum().size;
-                assert!((size..size + cell).contains(&bytes), "{size} {bytes}");
-            }
-        }
     }
 
     #[test]
