@@ -236,7 +236,9 @@ pub unsafe extern "C" fn glebe_free_sized_aligned(
 
 /// Runs among the constructors, when libc is set up.
 extern "C" fn after_libc_start() {
-    crate::heap::start::after_libc();
+    let malloc = ::libc::malloc as *const ();
+    let is_ours = core::ptr::eq(malloc, glebe_malloc as *const ());
+    crate::heap::start::at_constructors(is_ours || cfg!(feature = "takeover"));
 }
 
 // SAFETY: the loader calls each entry of this section once, with arguments that may be ignored.

@@ -2,7 +2,9 @@
 //! happens inside the loader, before any constructor, and may be anybody's, so nothing there takes
 //! a lock of libc's or relies on more than its relocation. Among the constructors follows what
 //! registers with libc. Whichever comes first reads the options; a process that allocates nothing
-//! takes the second step alone.
+//! takes the second step alone. Where malloc is another's, as in a Rust program, the second step
+//! waits for the first: a program that only has the library linked in, such as the launcher, takes
+//! neither.
 
 use super::fork;
 use crate::config::{self, Statistics};
@@ -18,6 +20,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 static OPTIONS_READ: AtomicBool = AtomicBool::new(false);
 static STARTED: AtomicBool = AtomicBool::new(false);
+/// The constructors have run.
+static LIBC_IS_UP: AtomicBool = AtomicBool::new(false);
+static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 /// The first step, once; whoever comes second while the first is at it goes on with what is there.
 #[inline]
@@ -35,6 +40,10 @@ fn first() {
     read_options();
     fork::prepare();
     status_page::offer();
+    // Then malloc is not ours, and no lock of libc's is held by whoever allocates here.
+    if LIBC_IS_UP.load(Ordering::Relaxed) {
+        after_libc();
+    }
 }
 
 /// Whether the first step was taken: whether anything was ever allocated.
@@ -59,8 +68,20 @@ fn read_options() {
     }
 }
 
-/// The second step.
-pub(crate) fn after_libc() {
+/// Among the constructors, when libc is set up; `serves_malloc` says whether the process's malloc is
+/// ours.
+pub(crate) fn at_constructors(serves_malloc: bool) {
+    LIBC_IS_UP.store(true, Ordering::Relaxed);
+    if serves_malloc || has_begun() {
+        after_libc();
+    }
+}
+
+/// The second step, once.
+fn after_libc() {
+    if REGISTERED.swap(true, Ordering::Relaxed) {
+        return;
+    }
     read_options();
     if config::guard_large() {
         fault_signals::watch(fault::is_ours);
