@@ -3,7 +3,7 @@
 //! The folders are the architecture; each uses only those below it (a test holds that):
 //!
 //! - [`abi`]: the doors that C, C++ and Rust programs call;
-//! - [`map`]: a picture of an address space;
+//! - `map`: a picture of an address space;
 //! - `heap`: routes a request; start-up, thread ends, forks;
 //! - `observe`: what the allocator says about itself;
 //! - `guard`: memory errors stopped: guard pages, sampled and sealed blocks, quarantine;
@@ -34,7 +34,7 @@ mod data_section;
 mod guard;
 mod heap;
 mod large;
-pub mod map;
+mod map;
 mod metadata;
 mod observe;
 mod os;

@@ -20,7 +20,7 @@ mod heap;
 #[path = "../../src/large/mod.rs"]
 mod large;
 #[path = "../../src/map/mod.rs"]
-pub mod map;
+mod map;
 #[path = "../../src/metadata/mod.rs"]
 mod metadata;
 #[path = "../../src/observe/mod.rs"]

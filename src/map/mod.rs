@@ -13,7 +13,7 @@
 
 mod drawing;
 mod mappings;
-pub mod model;
+pub(crate) mod model;
 mod tables;
 
 use crate::os::mapped_array::MappedArray;
