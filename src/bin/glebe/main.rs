@@ -11,11 +11,156 @@
 
 mod install;
 mod library;
-mod map;
+#[path = "map/mod.rs"]
+mod map_command;
 mod options;
 mod program;
 mod run;
 mod symbolize;
+
+// The map reads tables by the library's own code. The rooms are compiled in, without doors and heap:
+// to link the library would be to have an allocator that nobody uses, and its constructor.
+#[path = "../../base/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod base;
+#[path = "../../cache/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod cache;
+#[path = "../../config.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod config;
+#[path = "../../data_section.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod data_section;
+#[path = "../../guard/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod guard;
+#[path = "../../large/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod large;
+#[path = "../../map/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod map;
+#[path = "../../metadata/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod metadata;
+#[path = "../../observe/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod observe;
+#[path = "../../os/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod os;
+#[path = "../../pages/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod pages;
+#[path = "../../paging/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod paging;
+#[path = "../../report.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod report;
+#[path = "../../segment/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod segment;
+#[path = "../../small/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_extern_crates,
+    unused_imports,
+    unused_macros
+)]
+mod small;
+
+/// What the map is made of.
+mod address_space {
+    pub(crate) use crate::map::AddressSpace;
+    pub(crate) use crate::map::model::{MapError, MapKind, MapPageState, MapRegion, MapRun};
+}
 
 use std::process::exit;
 
@@ -64,7 +209,7 @@ enum Command {
     Uninstall(install::Place),
     /// List the GLEBE_* variables: values, defaults, meaning
     Options,
-    Map(map::Arguments),
+    Map(map_command::Arguments),
     Symbolize(symbolize::Arguments),
 }
 
@@ -95,7 +240,7 @@ extern "C" fn main() {
             print!("{}", options::table());
             Ok(())
         }
-        Command::Map(arguments) => map::map(&arguments),
+        Command::Map(arguments) => map_command::map(&arguments),
         Command::Symbolize(arguments) => symbolize::symbolize(&arguments),
     };
     exit(match outcome {

@@ -346,8 +346,6 @@ mod tests {
         for length in (0..0x400).chain([0x1000, whole.len() / 2]) {
             let _ = limit_of(&whole[..length], || None);
         }
-        // The map has the library linked in.
-        let own = Limit::LinkedAllocator("glebe");
-        assert_eq!(limit_of(&whole, || None), Ok(Some(own)));
+        assert!(matches!(limit_of(&whole, || None), Ok(None)));
     }
 }

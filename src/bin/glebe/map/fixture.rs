@@ -1,6 +1,6 @@
 //! An address space for tests: a program on glebe with something of everything.
 
-use glebe::{MapKind, MapPageState, MapRegion, MapRun};
+use crate::address_space::{MapKind, MapPageState, MapRegion, MapRun};
 
 use super::picture::{Picture, Region};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glebe::{MapPageState, MapRun};
+use crate::address_space::{MapPageState, MapRun};
 use serde::Serialize;
 
 use super::picture::{Picture, Region, Sum, totals};
@@ -161,7 +161,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::map::fixture;
+    use crate::map_command::fixture;
 
     #[test]
     fn the_object_parses_and_its_sums_agree() {

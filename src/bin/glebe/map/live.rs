@@ -10,7 +10,7 @@ use std::mem;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use glebe::MapError;
+use crate::address_space::MapError;
 
 use super::picture::{Line, Picture, Sum};
 use super::terminal;

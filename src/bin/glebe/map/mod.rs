@@ -19,8 +19,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::address_space::{AddressSpace, MapError, MapKind};
 use clap::{Args, ValueEnum, value_parser};
-use glebe::{AddressSpace, MapError, MapKind};
 
 use crate::Failure;
 use crate::run;
@@ -198,7 +198,7 @@ impl Subject {
         let space = &self.space;
         let process = space.process();
         let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}"));
-        let region = |(index, facts): (usize, &glebe::MapRegion)| Region {
+        let region = |(index, facts): (usize, &crate::address_space::MapRegion)| Region {
             facts: *facts,
             name: printable(&String::from_utf8_lossy(space.name(index))),
             runs: space.runs(index).to_vec(),

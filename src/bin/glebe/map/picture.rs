@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
-use glebe::{MapKind, MapRegion, MapRun};
+use crate::address_space::{MapKind, MapRegion, MapRun};
 
 use super::words::{self, Shade};
 

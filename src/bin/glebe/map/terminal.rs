@@ -323,7 +323,7 @@ pub(crate) fn summary(picture: &Picture, style: Style) -> String {
 fn page_sizes(picture: &Picture) -> String {
     let mut sizes = std::collections::BTreeMap::<usize, usize>::new();
     for run in picture.regions.iter().flat_map(|region| &region.runs) {
-        if run.state == glebe::MapPageState::Resident {
+        if run.state == crate::address_space::MapPageState::Resident {
             *sizes.entry(run.page_bytes.max(1)).or_default() += run.end - run.start;
         }
     }
@@ -435,10 +435,10 @@ pub(crate) fn table(
 
 #[cfg(test)]
 mod tests {
-    use glebe::MapKind;
+    use crate::address_space::MapKind;
 
     use super::*;
-    use crate::map::fixture;
+    use crate::map_command::fixture;
 
     const PLAIN: Style = Style {
         width: PLAIN_WIDTH,

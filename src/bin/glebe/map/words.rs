@@ -3,7 +3,7 @@
 //! The colours of states are told apart by eyes that do not see red or green, and each has a glyph,
 //! so that a bar reads without colour.
 
-use glebe::{MapKind, MapPageState, MapRun};
+use crate::address_space::{MapKind, MapPageState, MapRun};
 
 /// Every kind, in the order of the totals.
 pub(crate) const KINDS: [MapKind; 20] = [
@@ -52,7 +52,6 @@ pub(crate) fn of_kind(kind: MapKind) -> &'static str {
         MapKind::Shared => "shared",
         MapKind::Anonymous => "anonymous",
         MapKind::Kernel => "kernel",
-        _ => "other",
     }
 }
 
@@ -225,7 +224,7 @@ pub(crate) fn count(number: usize) -> String {
 }
 
 /// "rwx" as far as it may be done, and "s" or "p": shared or private.
-pub(crate) fn protection(region: &glebe::MapRegion) -> String {
+pub(crate) fn protection(region: &crate::address_space::MapRegion) -> String {
     let letter = |is_there, letter| if is_there { letter } else { '-' };
     [
         letter(region.is_readable, 'r'),

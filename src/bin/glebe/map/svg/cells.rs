@@ -119,7 +119,7 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map::fixture;
+    use crate::map_command::fixture;
 
     #[test]
     fn pieces_show_or_cut_out_every_byte() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use glebe::MapKind;
+use crate::address_space::MapKind;
 
 use super::super::picture::{Line, Region, Title};
 use super::super::terminal;

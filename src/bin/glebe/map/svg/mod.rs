@@ -413,7 +413,7 @@ fn frame(body: &str, height: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map::fixture;
+    use crate::map_command::fixture;
 
     #[test]
     fn text_is_escaped() {
