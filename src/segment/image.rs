@@ -1,9 +1,9 @@
-//! The image of a segment: its bytes in a file, behind a page that says what they are. References
+//! The image of a segment: its bytes in a file, behind a header that says what they are. References
 //! within a segment that are kept as distances are right at any base, so an image is loaded
 //! wherever there is room: by mapping it, privately, as a program's file is.
 //!
 //! ```text
-//! | header, 4 KiB | the segment's bytes, up to its limit; pages of zeroes are holes |
+//! | header, 64 KiB | the segment's bytes, up to its limit; pages of zeroes are holes |
 //! ```
 
 use super::{Plan, Segment, SegmentError, admit, pages, reserve, with};
