@@ -1,9 +1,10 @@
 //! The `glebe` command: runs programs on the allocator, installs it, lists its options.
 //!
 //! It knows the library only as a user does: by its file, its environment variables and what it
-//! prints. One room for each step of a run: `library` finds libglebe.so, `program` finds what is to
-//! be executed and says how far a preload reaches there, `run` sets the environment and executes.
-//! `symbolize` reads what a run reported, `map` draws an address space.
+//! prints; `map` alone reads what a process holds, with the library's own code. One room for each
+//! step of a run: `library` finds libglebe.so, `program` finds what is to be executed and says how
+//! far a preload reaches there, `run` sets the environment and executes. `symbolize` reads what a
+//! run reported, `map` draws an address space.
 //!
 //! Without std's start-up, which ignores SIGPIPE and opens closed descriptors: the program would
 //! inherit both.
