@@ -21,141 +21,39 @@ mod symbolize;
 
 // The map reads tables by the library's own code. The rooms are compiled in, without doors and heap:
 // to link the library would be to have an allocator that nobody uses, and its constructor.
-#[path = "../../base/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod base;
-#[path = "../../cache/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod cache;
-#[path = "../../config.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod config;
-#[path = "../../data_section.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod data_section;
-#[path = "../../guard/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod guard;
-#[path = "../../large/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod large;
-#[path = "../../map/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod map;
-#[path = "../../metadata/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod metadata;
-#[path = "../../observe/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod observe;
-#[path = "../../os/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod os;
-#[path = "../../pages/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod pages;
-#[path = "../../paging/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod paging;
-#[path = "../../report.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod report;
-#[path = "../../segment/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod segment;
-#[path = "../../small/mod.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    unused_extern_crates,
-    unused_imports,
-    unused_macros
-)]
-mod small;
+macro_rules! library_rooms {
+    ($($path:literal $room:ident)*) => {
+        $(
+            #[path = $path]
+            #[allow(
+                dead_code,
+                unreachable_pub,
+                unused_extern_crates,
+                unused_imports,
+                unused_macros,
+                reason = "a part of the library, of which the launcher uses a part"
+            )]
+            mod $room;
+        )*
+    };
+}
+library_rooms! {
+    "../../base/mod.rs" base
+    "../../cache/mod.rs" cache
+    "../../config.rs" config
+    "../../data_section.rs" data_section
+    "../../guard/mod.rs" guard
+    "../../large/mod.rs" large
+    "../../map/mod.rs" map
+    "../../metadata/mod.rs" metadata
+    "../../observe/mod.rs" observe
+    "../../os/mod.rs" os
+    "../../pages/mod.rs" pages
+    "../../paging/mod.rs" paging
+    "../../report.rs" report
+    "../../segment/mod.rs" segment
+    "../../small/mod.rs" small
+}
 
 /// What the map is made of.
 mod address_space {
