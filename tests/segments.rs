@@ -1,9 +1,11 @@
 //! Segments as a Rust program has them.
 
-use glebe::{OffsetPointer, RegionProtection, Segment, SegmentError, SegmentOptions};
+use glebe::{
+    AddressSpace, MapKind, OffsetPointer, RegionProtection, Segment, SegmentError, SegmentOptions,
+};
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 #[test]
 fn an_offset_leads_to_the_same_byte_wherever_the_segment_lies() {
@@ -154,6 +156,35 @@ fn references_of_an_image_are_right_at_another_base() {
         load(SegmentOptions::new(0)).err(),
         Some(SegmentError::ReadFailed)
     );
+}
+
+/// This program's allocator is another's, and its segments are in the map all the same.
+#[test]
+fn the_map_shows_segments_as_such_wherever_their_bytes_come_from() {
+    let path = format!("{}/segment-in-map", env!("CARGO_TARGET_TMPDIR"));
+    let c_path = CString::new(path.clone()).expect("no NUL");
+    let mut created = SegmentOptions::new(300_000).create().expect("memory");
+    created.as_mut_slice().expect("writable").fill(7);
+    created.save(&c_path).expect("a place to write");
+    // SAFETY: nobody writes to the file but by saving.
+    let loaded = unsafe { SegmentOptions::new(0).load(&c_path) }.expect("an image");
+    let descriptor = glebe::shared_memory(1 << 20).expect("memory");
+    // SAFETY: just made, and closed by nobody else.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    // SAFETY: nobody else writes to it, or makes it shorter.
+    let attached = unsafe { SegmentOptions::new(0).attach(descriptor.as_raw_fd()) };
+    let segments = [created, loaded, attached.expect("shared memory")];
+
+    let map = AddressSpace::of_process(0).expect("/proc");
+    assert!(map.runs_glebe());
+    for segment in &segments {
+        let base = segment.translate(0, 1).expect("within").addr().get();
+        let mut regions = map.regions().iter();
+        let region = regions.find(|it| (it.start..it.end).contains(&base));
+        let region = region.expect("it is mapped");
+        assert_eq!((region.start, region.kind), (base, MapKind::Segment));
+    }
+    fs::remove_file(&path).expect("written above");
 }
 
 #[test]

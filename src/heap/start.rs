@@ -39,7 +39,6 @@ fn first() {
     }
     read_options();
     fork::prepare();
-    status_page::offer();
     // Then malloc is not ours, and no lock of libc's is held by whoever allocates here.
     if LIBC_IS_UP.load(Ordering::Relaxed) {
         after_libc();
@@ -72,6 +71,8 @@ fn read_options() {
 /// ours.
 pub(crate) fn at_constructors(serves_malloc: bool) {
     LIBC_IS_UP.store(true, Ordering::Relaxed);
+    // Here, since a program may have segments and regions of ours, and no block.
+    status_page::offer();
     if serves_malloc || has_begun() {
         after_libc();
     }

@@ -269,9 +269,9 @@ impl AddressSpace {
                 &self.mappings,
                 self.stack_pointers.as_slice(),
             );
-            let has_heap = self.runs_glebe
-                && (mapping.is_private_memory() || mapping.is_shared)
-                && !matches!(kind, MapKind::Kernel);
+            // A segment that was loaded from its image is a file's section to the kernel.
+            let has_pieces =
+                self.runs_glebe && !matches!(kind, MapKind::Kernel | MapKind::Text | MapKind::Data);
             let mut at = mapping.start;
             while at < mapping.end {
                 let mut piece = Piece {
@@ -280,7 +280,7 @@ impl AddressSpace {
                     block_bytes: 0,
                     live_blocks: 0,
                 };
-                if has_heap {
+                if has_pieces {
                     piece = self.tables.piece_at(present, at, mapping.end);
                     // What is nothing of glebe's is one region, however its records are cut.
                     while piece.kind.is_none() && piece.end < mapping.end {
@@ -291,7 +291,7 @@ impl AddressSpace {
                         piece.end = next.end;
                     }
                 }
-                let tables = has_heap.then_some(&mut self.tables);
+                let tables = has_pieces.then_some(&mut self.tables);
                 drawing.region(mapping, kind, at, piece, &mut cursor, tables)?;
                 at = piece.end.max(at + 1);
             }

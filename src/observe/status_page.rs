@@ -113,7 +113,7 @@ pub(crate) const LAYOUT: u64 = {
     hashed(hash, &[ROOTS, metadata::MOST_KNOWN, CLASSES])
 };
 
-/// Has the page linked in and in memory: called once, when the heap starts.
+/// Has the page linked in and in memory: called once, among the constructors.
 pub(crate) fn offer() {
     // SAFETY: a static. Volatile, since nobody in this process wants the value.
     unsafe { (&raw const STATUS_PAGE.layout).read_volatile() };
