@@ -49,7 +49,7 @@ pub use abi::page_sizes::{PageSizeError, page_size_at};
 pub use abi::rust::Glebe;
 pub use abi::rust_blocks::{
     AddressKind, FreeStatus, Statistics, address_kind, block_containing, collapse, free_checked,
-    purge, statistics,
+    guarded_alloc, protect, purge, statistics,
 };
 pub use abi::rust_region::{
     PageState, Region, RegionError, RegionEviction, RegionOptions, RegionPage, RegionProtection,

@@ -5,10 +5,12 @@
 pub use crate::heap::questions::AddressKind;
 pub use crate::heap::requests::FreeStatus;
 
+use super::rust_region::RegionProtection;
 use crate::heap::{give_back, questions, requests};
 use crate::observe::statistics as figures;
 use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::ThreadSlot;
+use core::alloc::Layout;
 use core::ffi::c_int;
 use core::ptr::NonNull;
 
@@ -30,6 +32,53 @@ use core::ptr::NonNull;
 pub unsafe fn free_checked(block: *mut u8) -> FreeStatus {
     let _kept = ErrnoKept::new();
     requests::free_checked(block as usize)
+}
+
+/// Allocates zeroes between guard pages, in any mode; `None` out of memory. An access past the end,
+/// down to the alignment, or before the block's first page, or after it was freed (for a while), ends
+/// in a report. The block has exactly the layout's bytes, and begins with a page if the layout is
+/// aligned to one. [`free_checked`] frees it, and [`Glebe`](super::rust::Glebe) as any block of it.
+/// Costs whole pages and some 10 us.
+///
+/// ```
+/// use std::alloc::Layout;
+///
+/// let layout = Layout::from_size_align(5000, 4096).expect("a power of two");
+/// let block = glebe::guarded_alloc(layout).expect("memory");
+/// // SAFETY: the first page of the block, which nobody else uses, and then all of it.
+/// unsafe {
+///     block.cast::<u8>().write(7);
+///     glebe::protect(block.cast().as_ptr(), 4096, glebe::RegionProtection::Read).expect("a page");
+///     assert_eq!(block.cast::<u8>().read(), 7);
+///     assert_eq!(glebe::free_checked(block.cast().as_ptr()), glebe::FreeStatus::Success);
+/// }
+/// ```
+pub fn guarded_alloc(layout: Layout) -> Option<NonNull<[u8]>> {
+    let _kept = ErrnoKept::new();
+    let start = requests::allocate_guarded(layout.align(), layout.size());
+    let start = NonNull::new(start as *mut u8)?;
+    Some(NonNull::slice_from_raw_parts(start, layout.size()))
+}
+
+/// Sets what may be done with the `size` bytes from `address` on, both multiples of the page size,
+/// within the pages of one live block of [`guarded_alloc`]: see `glebe_protect` in `glebe.h`. The
+/// contents stay. Calls for one block, and a free of it, must not run at the same time.
+///
+/// # Safety
+/// Nobody reads or writes what is forbidden, or whoever does can do with SIGSEGV.
+///
+/// # Errors
+/// What the C function answers, EINVAL or what the kernel refuses with; nothing has changed then.
+pub unsafe fn protect(
+    address: *mut u8,
+    size: usize,
+    protection: RegionProtection,
+) -> Result<(), c_int> {
+    if !ThreadSlot::current().is_ready() {
+        return Err(::libc::EINVAL);
+    }
+    let _kept = ErrnoKept::new();
+    questions::protect(address as usize, size, protection.raw())
 }
 
 /// The block in use that contains `address`, as long as it is usable; `None` where that is no
