@@ -59,7 +59,7 @@ pub struct AddressSpace {
     tables: Tables,
     /// What the kernel says of pages.
     kernel_runs: MappedArray<PageRun>,
-    stack_pointers: MappedArray<usize>,
+    stack_addresses: MappedArray<usize>,
     text: MappedArray<u8>,
     regions: MappedArray<MapRegion>,
     places: MappedArray<Place>,
@@ -91,7 +91,7 @@ impl AddressSpace {
             mappings: Mappings::new(),
             tables: Tables::new(),
             kernel_runs: MappedArray::new(),
-            stack_pointers: MappedArray::new(),
+            stack_addresses: MappedArray::new(),
             text: MappedArray::new(),
             regions: MappedArray::new(),
             places: MappedArray::new(),
@@ -189,28 +189,31 @@ impl AddressSpace {
     }
 
     /// Where the threads' stacks are: at their stack pointers, which the kernel tells of threads
-    /// that wait.
+    /// that wait. Of one that runs it tells where libc's record of it lies: at the top of its stack,
+    /// but for the first thread, whose stack has a name.
     fn find_stacks(&mut self) -> Result<(), MapError> {
-        self.stack_pointers.clear();
-        let (text, pointers) = (&mut self.text, &mut self.stack_pointers);
+        self.stack_addresses.clear();
+        let (text, addresses) = (&mut self.text, &mut self.stack_addresses);
         let process = self.process;
         process_files::for_each_thread(process, |thread| {
             text.clear();
-            // A thread that has ended meanwhile, or runs, has none to tell.
+            // A thread that has ended meanwhile has none.
             if process_files::read(process, thread, "syscall", text).is_err() {
                 return;
             }
-            // NUMBER ARGUMENTS STACK-POINTER PROGRAM-COUNTER
+            // NUMBER ARGUMENTS STACK-POINTER PROGRAM-COUNTER, or a word
             let words = text.as_slice().split(|byte| byte.is_ascii_whitespace());
             let pointer = words.filter(|word| !word.is_empty()).rev().nth(1);
             let pointer = pointer.and_then(|word| core::str::from_utf8(word).ok());
             let digits = pointer.and_then(|word| word.strip_prefix("0x"));
-            if let Some(Ok(pointer)) = digits.map(|it| usize::from_str_radix(it, 16)) {
-                pointers.push(pointer);
+            let pointer = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok());
+            let record = || process_files::robust_list(thread).filter(|_| thread != process);
+            if let Some(address) = pointer.or_else(record) {
+                addresses.push(address);
             }
         })
         .map_err(error_of)?;
-        self.stack_pointers.as_mut_slice().sort_unstable();
+        self.stack_addresses.as_mut_slice().sort_unstable();
         Ok(())
     }
 
@@ -267,7 +270,7 @@ impl AddressSpace {
                 mapping,
                 before,
                 &self.mappings,
-                self.stack_pointers.as_slice(),
+                self.stack_addresses.as_slice(),
             );
             // A segment that was loaded from its image is a file's section to the kernel.
             let has_pieces =
@@ -306,11 +309,13 @@ fn kind_of(
     mapping: &Mapping,
     before: Option<&Mapping>,
     mappings: &Mappings,
-    stack_pointers: &[usize],
+    stack_addresses: &[usize],
 ) -> MapKind {
     let name = mappings.name(mapping);
-    let next = stack_pointers.partition_point(|pointer| *pointer < mapping.start);
-    let has_stack = stack_pointers.get(next).is_some_and(|it| *it < mapping.end);
+    let next = stack_addresses.partition_point(|address| *address < mapping.start);
+    let has_stack = stack_addresses
+        .get(next)
+        .is_some_and(|it| *it < mapping.end);
     if mapping.start >= KERNEL_START || name.starts_with(b"[v") || name == b"[uprobes]" {
         return MapKind::Kernel;
     }
@@ -390,6 +395,38 @@ mod tests {
         assert!(map.name(map.regions().len()).is_empty());
         let stacks = map.regions().iter().filter(|it| it.kind == MapKind::Stack);
         assert!(stacks.count() > 0);
+    }
+
+    #[test]
+    fn the_stack_of_a_thread_is_one_whether_it_runs_or_waits() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let is_over = std::sync::Arc::new(core::sync::atomic::AtomicBool::new(false));
+        let (tell_too, over) = (tell.clone(), is_over.clone());
+        let waits = std::thread::spawn(move || {
+            let local = 0_u8;
+            tell.send((&raw const local).addr()).expect("it is read");
+            let _ = ended.recv();
+        });
+        let runs = std::thread::spawn(move || {
+            let local = 0_u8;
+            let address = (&raw const local).addr();
+            tell_too.send(address).expect("it is read");
+            while !over.load(core::sync::atomic::Ordering::Relaxed) {
+                core::hint::spin_loop();
+            }
+        });
+        for address in told.iter().take(2) {
+            let map = AddressSpace::of_process(0).expect("/proc");
+            let holds = |it: &&MapRegion| (it.start..it.end).contains(&address);
+            let region = map.regions().iter().find(holds).expect("it is mapped");
+            assert_eq!(region.kind, MapKind::Stack);
+        }
+        is_over.store(true, core::sync::atomic::Ordering::Relaxed);
+        drop(end);
+        for thread in [waits, runs] {
+            thread.join().expect("no panic");
+        }
     }
 
     #[test]

@@ -76,6 +76,22 @@ pub(crate) fn for_each_thread(process: i32, mut each: impl FnMut(i32)) -> Result
     outcome
 }
 
+/// The address of a thread's list of robust futexes (get_robust_list(2)), which libc has in its record
+/// of the thread; `None` where the thread has none, or is not to be looked into.
+pub(crate) fn robust_list(thread: i32) -> Option<usize> {
+    let (mut list, mut bytes) = (0_usize, 0_usize);
+    // SAFETY: both words are valid for writes, and that is all that the call writes.
+    let found = unsafe {
+        libc::syscall(
+            libc::SYS_get_robust_list,
+            thread,
+            &raw mut list,
+            &raw mut bytes,
+        )
+    };
+    (found == 0 && list != 0).then_some(list)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +111,16 @@ mod tests {
         );
         assert!(threads.contains(&process::thread_id()));
         assert_eq!(for_each_thread(i32::MAX, |_| ()), Err(Errno(libc::ENOENT)));
+    }
+
+    #[test]
+    fn a_thread_has_a_list_of_robust_futexes_near_its_locals_and_no_thread_has_none() {
+        let distance = std::thread::spawn(|| {
+            let local = 0_u8;
+            let list = robust_list(process::thread_id()).expect("libc registers one");
+            list.abs_diff((&raw const local).addr())
+        });
+        assert!(distance.join().expect("no panic") < 1 << 20);
+        assert_eq!(robust_list(i32::MAX), None);
     }
 }
