@@ -236,7 +236,10 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     let length = granules as usize * GRANULE_BYTES;
     let address = old.start.address();
     let fits = if is_of_pool(place) {
-        granules <= old.granules && old.bytes() - length < 1 << 30
+        // A page of the pool goes as a whole or not at all: it is kept while half of it is used.
+        length <= old.bytes()
+            && old.bytes() - length < page_size::GIGANTIC_PAGE_BYTES
+            && length >= old.bytes() / 2
     } else {
         granules == old.granules
     };

@@ -67,7 +67,7 @@ impl Drawing<'_> {
             swapped_bytes: 0,
             evicted_bytes: 0,
             huge_bytes: 0,
-            page_bytes: PAGE_BYTES,
+            page_bytes: mapping.page_bytes,
         };
         // What nobody may touch around blocks, and in small pieces between other parts, guards them.
         let is_small = piece.end - start <= MOST_GUARD_BYTES;
@@ -155,7 +155,11 @@ impl Drawing<'_> {
                         && run.categories & FILE == 0
                         && !region.is_shared
                         && region.kind != MapKind::Kernel,
-                    page_bytes: if is_huge { HUGE_PAGE_BYTES } else { PAGE_BYTES },
+                    page_bytes: if is_huge {
+                        region.page_bytes.max(HUGE_PAGE_BYTES)
+                    } else {
+                        PAGE_BYTES
+                    },
                 };
                 self.run(first_run, run, region)?;
             }

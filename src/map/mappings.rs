@@ -1,8 +1,10 @@
 //! The mappings of a process, as /proc/PID/maps lists them (proc_pid_maps(5)).
 
+use super::PAGE_BYTES;
 use super::model::MapError;
 use crate::os::errno::Errno;
 use crate::os::mapped_array::MappedArray;
+use crate::os::page_sizes;
 use crate::os::process_files;
 use core::ops::Range;
 
@@ -18,6 +20,8 @@ pub(super) struct Mapping {
     /// The file's; both 0 where there is none.
     pub(super) device: u64,
     pub(super) inode: u64,
+    /// Bytes of the kernel's page there: 4 KiB, but for mappings of hugetlbfs.
+    pub(super) page_bytes: usize,
     /// Where in the list its name stands.
     name_start: usize,
     name_bytes: usize,
@@ -72,6 +76,33 @@ impl Mappings {
             return Err(MapError::NoProcess);
         }
         Ok(())
+    }
+
+    /// Finds out the size of the pages of those mappings that may be of hugetlbfs: of a file that is
+    /// no module's, with a huge page, as `has_huge_page` says. The kernel then walks over all pages
+    /// before them.
+    pub(super) fn find_page_bytes(
+        &mut self,
+        process: i32,
+        mut has_huge_page: impl FnMut(&Mapping) -> bool,
+    ) {
+        for index in 0..self.lines().len() {
+            let line = self.lines().get(index).copied();
+            let Some(line) = line.filter(|it| it.inode != 0 && has_huge_page(it)) else {
+                continue;
+            };
+            if self.is_module(&line) {
+                continue;
+            }
+            let Ok(smaps) = process_files::open(process, "smaps") else {
+                return;
+            };
+            let found = page_sizes::page_bytes_in(smaps, line.start);
+            smaps.close();
+            if let (Some(line), Some(found)) = (self.lines.as_mut_slice().get_mut(index), found) {
+                line.page_bytes = found.max(PAGE_BYTES);
+            }
+        }
     }
 
     /// The mappings, by address.
@@ -145,6 +176,7 @@ fn parse(line: &[u8], at: usize) -> Option<Mapping> {
         is_shared: shared == b's',
         device,
         inode,
+        page_bytes: PAGE_BYTES,
         name_start: at + line.len() - name_bytes,
         name_bytes,
     })

@@ -185,6 +185,11 @@ impl AddressSpace {
             outcome = pagemap.add_runs(range.start, range.end, asked, &mut self.kernel_runs);
         }
         pagemap.close();
+        let mut cursor = Cursor::new(self.kernel_runs.as_slice());
+        self.mappings.find_page_bytes(self.process, |mapping| {
+            let runs = cursor.within(mapping.start, mapping.end);
+            runs.iter().any(|run| run.categories & HUGE != 0)
+        });
         outcome.map_err(error_of)
     }
 

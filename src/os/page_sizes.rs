@@ -121,9 +121,16 @@ fn page_bytes_by(pagemap: Pagemap, page: usize) -> Result<usize, Errno> {
     }
 }
 
-/// `KernelPageSize` of the mapping that holds `address`, from /proc/self/smaps (proc_pid_smaps(5)).
 fn page_bytes_of_mapping(address: usize) -> Option<usize> {
-    let file = File::open(c"/proc/self/smaps").ok()?;
+    let smaps = File::open(c"/proc/self/smaps").ok()?;
+    let found = page_bytes_in(smaps, address);
+    smaps.close();
+    found
+}
+
+/// `KernelPageSize` of the mapping that holds `address`, from a process's file smaps
+/// (proc_pid_smaps(5)).
+pub(crate) fn page_bytes_in(smaps: File, address: usize) -> Option<usize> {
     let mut search = Search {
         address,
         is_inside: false,
@@ -132,18 +139,16 @@ fn page_bytes_of_mapping(address: usize) -> Option<usize> {
     };
     let mut text = [0; 2048];
     let mut offset = 0;
-    let found = loop {
-        let Ok(read @ 1..) = file.read_at(&mut text, offset) else {
-            break None;
+    loop {
+        let Ok(read @ 1..) = smaps.read_at(&mut text, offset) else {
+            return None;
         };
         let found = text.iter().take(read).find_map(|&byte| search.take(byte));
         if found.is_some() {
-            break found;
+            return found;
         }
         offset += read as u64;
-    };
-    file.close();
-    found
+    }
 }
 
 /// A walk over /proc/self/smaps, byte by byte.

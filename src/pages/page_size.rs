@@ -15,7 +15,7 @@ use crate::report;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// Bytes of the largest page on x86-64.
-const GIGANTIC_PAGE_BYTES: usize = 1 << 30;
+pub(crate) const GIGANTIC_PAGE_BYTES: usize = 1 << 30;
 
 /// What the heap's ranges are advised of; 0 until `settle`, and where nothing was asked for.
 static TRANSPARENT: AtomicU8 = AtomicU8::new(AS_THEY_PAY);
