@@ -15,7 +15,7 @@ use crate::base::address::round_up;
 use crate::os::futex::{Mutex, MutexGuard};
 use crate::os::mapping;
 use crate::os::process::{SignalsBlocked, address_space_limit, page_bytes};
-use crate::os::wiped_word::WipedWord;
+use crate::os::wiped_word::ForkRecovery;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Address space that is reserved where the process may have so much.
@@ -75,9 +75,7 @@ pub(crate) const fn words() -> *const () {
 /// Held by whoever moves the end.
 static MOVING: Mutex<()> = Mutex::new(());
 
-/// Tells a child after fork that another thread may have been moving the end.
-static WIPED: WipedWord = WipedWord::new();
-static RECOVERY: Mutex<()> = Mutex::new(());
+static FORK: ForkRecovery = ForkRecovery::new();
 
 /// Moves the end by `bytes`, which may be negative; the end before.
 pub(crate) fn move_by(bytes: isize) -> Result<usize, DataSectionError> {
@@ -103,7 +101,7 @@ pub(crate) fn set_end(new_end: usize) -> Result<(), DataSectionError> {
 
 /// The lock, with the section reserved.
 fn prepare() -> Result<MutexGuard<'static, ()>, DataSectionError> {
-    notice_fork()?;
+    FORK.notice(recover)?;
     let moving = MOVING.lock();
     if SECTION.base.load(Ordering::Relaxed) == 0 {
         reserve()?;
@@ -113,18 +111,10 @@ fn prepare() -> Result<MutexGuard<'static, ()>, DataSectionError> {
 
 /// In a child after fork: a thread that is not in it may have held the lock, and may have stopped
 /// half way through a contraction: the end was moved, what lay behind it is there.
-fn notice_fork() -> Result<(), DataSectionError> {
-    if !WIPED.was_wiped() {
-        return Ok(());
-    }
-    let _recovery = RECOVERY.lock();
-    if WIPED.was_wiped() {
-        // SAFETY: whoever held it is not in this process, and who is waits for the recovery.
-        unsafe { MOVING.raw() }.reset();
-        forget_behind_end(SECTION.end.load(Ordering::Relaxed), reserved_end())?;
-        WIPED.arm();
-    }
-    Ok(())
+fn recover() -> Result<(), DataSectionError> {
+    // SAFETY: whoever held it is not in this process, and who is waits for the recovery.
+    unsafe { MOVING.raw() }.reset();
+    forget_behind_end(SECTION.end.load(Ordering::Relaxed), reserved_end())
 }
 
 fn reserved_end() -> usize {
@@ -150,7 +140,7 @@ fn reserve() -> Result<(), DataSectionError> {
     SECTION.reserved_bytes.store(bytes, Ordering::Relaxed);
     SECTION.end.store(base, Ordering::Relaxed);
     SECTION.base.store(base, Ordering::Relaxed);
-    WIPED.arm();
+    FORK.arm();
     Ok(())
 }
 

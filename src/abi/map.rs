@@ -3,9 +3,8 @@
 
 use crate::map::AddressSpace;
 use crate::map::model::{MapError, MapRegion, MapRun};
-use crate::os::futex::Mutex;
-use crate::os::process::{ErrnoKept, SignalsBlocked};
-use crate::os::wiped_word::WipedWord;
+use crate::os::handle_table::{HandleTable, Handled};
+use crate::os::process::ErrnoKept;
 use core::ffi::{c_char, c_int};
 
 /// `glebe_map` of the header.
@@ -28,72 +27,25 @@ pub struct RawRun {
     pub page_bytes: usize,
 }
 
-/// Maps at a time.
-const PLACES: usize = 64;
+/// 64 maps at a time.
+static MAPS: HandleTable<AddressSpace, 64> = HandleTable::new();
 
-/// Where a map is known. A handle is the place's number below, its generation above.
-struct Place {
-    generation: u64,
-    map: Option<AddressSpace>,
+/// A child has its parent's maps; one that another thread was taking anew is gone.
+impl Handled for AddressSpace {
+    type Error = MapError;
+    const BAD_HANDLE: MapError = MapError::BadHandle;
+    const TOO_MANY: MapError = MapError::TooMany;
+    const OUTLIVES_FORK: bool = true;
 }
 
-static MAPS: [Mutex<Place>; PLACES] = [const {
-    Mutex::new(Place {
-        generation: 0,
-        map: None,
-    })
-}; PLACES];
-
-/// Tells a child after fork that another thread may have held a place.
-static WIPED: WipedWord = WipedWord::new();
-static RECOVERY: Mutex<()> = Mutex::new(());
-
-fn notice_fork() {
-    if !WIPED.was_wiped() {
-        return;
-    }
-    let _recovery = RECOVERY.lock();
-    if WIPED.was_wiped() {
-        for place in &MAPS {
-            if place.is_locked() {
-                // SAFETY: whoever held it is not in this process.
-                unsafe { place.raw() }.reset();
-                // What it was at is half done, and its memory is not to be trusted.
-                core::mem::forget(place.lock().map.take());
-            }
-        }
-        WIPED.arm();
-    }
-}
-
-/// Runs `act` with all signals blocked and errno kept: an error's number, or 0.
+/// Runs `act` with errno kept: an error's number, or 0.
 fn answer(act: impl FnOnce() -> Result<(), MapError>) -> c_int {
     let _kept = ErrnoKept::new();
-    let _blocked = SignalsBlocked::new();
-    notice_fork();
     act().map_or_else(|error| error as c_int, |()| 0)
 }
 
-/// Runs `act` with the place of a map that is there.
-fn with_place(
-    map: RawMap,
-    act: impl FnOnce(&mut Option<AddressSpace>) -> Result<(), MapError>,
-) -> c_int {
-    answer(|| {
-        let (number, generation) = (map.id as usize % PLACES, map.id / PLACES as u64);
-        let place = MAPS.get(number).ok_or(MapError::BadHandle)?;
-        let mut place = place.lock();
-        if place.generation != generation || place.map.is_none() {
-            return Err(MapError::BadHandle);
-        }
-        act(&mut place.map)
-    })
-}
-
 fn with(map: RawMap, act: impl FnOnce(&mut AddressSpace) -> Result<(), MapError>) -> c_int {
-    with_place(map, |place| {
-        place.as_mut().map_or(Err(MapError::BadHandle), act)
-    })
+    answer(|| MAPS.with(map.id, |_, map| act(map)))
 }
 
 /// What an error is, in English.
@@ -117,22 +69,11 @@ pub unsafe extern "C" fn glebe_map_take(process: c_int, out: *mut RawMap) -> c_i
         if out.is_null() {
             return Err(MapError::BadArgument);
         }
-        WIPED.arm();
         let map = AddressSpace::of_process(process)?;
-        for (number, place) in MAPS.iter().enumerate() {
-            let Some(mut place) = place.try_lock() else {
-                continue;
-            };
-            if place.map.is_none() {
-                place.map = Some(map);
-                place.generation += 1;
-                let id = place.generation * PLACES as u64 + number as u64;
-                // SAFETY: valid for writes.
-                unsafe { out.write(RawMap { id }) };
-                return Ok(());
-            }
-        }
-        Err(MapError::TooMany)
+        let id = MAPS.admit(|_| Ok(map))?;
+        // SAFETY: valid for writes.
+        unsafe { out.write(RawMap { id }) };
+        Ok(())
     })
 }
 
@@ -145,10 +86,7 @@ pub extern "C" fn glebe_map_refresh(map: RawMap) -> c_int {
 /// Deletes it.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_map_delete(map: RawMap) -> c_int {
-    with_place(map, |place| {
-        *place = None;
-        Ok(())
-    })
+    answer(|| MAPS.remove(map.id, |_, _| Ok(())))
 }
 
 /// How many regions it has, and whether the process runs glebe.

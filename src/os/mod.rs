@@ -6,6 +6,7 @@ pub(crate) mod fault_signals;
 pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod guard_pages;
+pub(crate) mod handle_table;
 pub(crate) mod helper_thread;
 pub(crate) mod linker;
 #[allow(dead_code, reason = "for the guards, which are still to come")]

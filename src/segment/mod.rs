@@ -10,18 +10,17 @@
 //! | file | what |
 //! |---|---|
 //! | [`image`] | segments saved to files, and loaded at another base |
-//! | here | handles, registers; creating, resizing, moving |
+//! | here | registers; creating, resizing, moving |
 
 pub(crate) mod image;
 
 use crate::base::address::round_up;
 use crate::os::errno::Errno;
 use crate::os::file::File;
-use crate::os::futex::Mutex;
+use crate::os::handle_table::{HandleTable, Handled};
 use crate::os::mapping::{self, Protection};
 use crate::os::paged_mapping;
-use crate::os::process::{SignalsBlocked, page_bytes};
-use crate::os::wiped_word::WipedWord;
+use crate::os::process::page_bytes;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Segments at a time.
@@ -183,89 +182,41 @@ struct Segment {
     protection: Protection,
 }
 
-/// Where a segment is known. A handle is the place's number below, its generation above.
-struct Place {
-    generation: u64,
-    segment: Option<Segment>,
-}
-
-static PLACED: [Mutex<Place>; PLACES] = [const {
-    Mutex::new(Place {
-        generation: 0,
-        segment: None,
-    })
-}; PLACES];
-
-/// Tells a child after fork that a thread may have held a place which is not in it.
-static WIPED: WipedWord = WipedWord::new();
-static RECOVERY: Mutex<()> = Mutex::new(());
+static SEGMENTS: HandleTable<Segment, PLACES> = HandleTable::new();
 
 /// A child has the segments of its parent: private ones as copies. One that another thread was
-/// just changing is as the registers say, or gone.
-fn notice_fork() {
-    if !WIPED.was_wiped() {
-        return;
-    }
-    let _recovery = RECOVERY.lock();
-    if WIPED.was_wiped() {
-        for (place, registers) in PLACED.iter().zip(&REGISTERS) {
-            if place.is_locked() {
-                // SAFETY: whoever held it is not in this process.
-                unsafe { place.raw() }.reset();
-                place.lock().segment = None;
-                registers.limit.store(0, Ordering::Relaxed);
-            }
-        }
-        WIPED.arm();
+/// just changing is gone.
+impl Handled for Segment {
+    type Error = SegmentError;
+    const BAD_HANDLE: SegmentError = SegmentError::BadHandle;
+    const TOO_MANY: SegmentError = SegmentError::TooMany;
+    const OUTLIVES_FORK: bool = true;
+
+    fn forgotten(place: usize) {
+        registers_of(place).limit.store(0, Ordering::Relaxed);
     }
 }
 
-/// Calls `act` with the place of a handle, its segment and its registers.
+/// The registers of a place of the table, which has as many.
+fn registers_of(place: usize) -> &'static Registers {
+    &REGISTERS[place % PLACES]
+}
+
+/// Calls `act` with the segment of a handle and its registers.
 fn with<T>(
     handle: u64,
     act: impl FnOnce(&mut Segment, &'static Registers) -> Result<T, SegmentError>,
 ) -> Result<T, SegmentError> {
-    with_place(handle, |place, registers| match &mut place.segment {
-        Some(segment) => act(segment, registers),
-        None => Err(SegmentError::BadHandle),
-    })
-}
-
-fn with_place<T>(
-    handle: u64,
-    act: impl FnOnce(&mut Place, &'static Registers) -> Result<T, SegmentError>,
-) -> Result<T, SegmentError> {
-    let _blocked = SignalsBlocked::new();
-    notice_fork();
-    let (number, generation) = (handle as usize % PLACES, handle / PLACES as u64);
-    let place = PLACED.get(number).zip(REGISTERS.get(number));
-    let (place, registers) = place.ok_or(SegmentError::BadHandle)?;
-    let mut place = place.lock();
-    if place.generation != generation || generation == 0 {
-        return Err(SegmentError::BadHandle);
-    }
-    act(&mut place, registers)
+    SEGMENTS.with(handle, |place, segment| act(segment, registers_of(place)))
 }
 
 /// Gives the segment that `make` makes a handle, never 0.
 fn admit(make: impl FnOnce() -> Result<Segment, SegmentError>) -> Result<u64, SegmentError> {
-    let _blocked = SignalsBlocked::new();
-    notice_fork();
-    WIPED.arm();
-    for (number, (place, registers)) in PLACED.iter().zip(&REGISTERS).enumerate() {
-        let Some(mut place) = place.try_lock() else {
-            continue;
-        };
-        if place.segment.is_some() {
-            continue;
-        }
+    SEGMENTS.admit(|place| {
         let segment = make()?;
-        place.segment = Some(segment);
-        place.generation += 1;
-        publish(&segment, registers);
-        return Ok(place.generation * PLACES as u64 + number as u64);
-    }
-    Err(SegmentError::TooMany)
+        publish(&segment, registers_of(place));
+        Ok(segment)
+    })
 }
 
 fn publish(segment: &Segment, registers: &Registers) {
@@ -385,8 +336,8 @@ pub(crate) fn attach(descriptor: i32, plan: &Plan) -> Result<u64, SegmentError> 
 
 /// Deletes a segment; its memory goes.
 pub(crate) fn delete(handle: u64) -> Result<(), SegmentError> {
-    with_place(handle, |place, registers| {
-        let segment = place.segment.take().ok_or(SegmentError::BadHandle)?;
+    SEGMENTS.remove(handle, |place, segment| {
+        let registers = registers_of(place);
         registers.limit.store(0, Ordering::Relaxed);
         registers.base.store(0, Ordering::Relaxed);
         registers.reserved_bytes.store(0, Ordering::Relaxed);

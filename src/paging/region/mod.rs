@@ -15,7 +15,7 @@
 //! | [`stalls`] | how long touches took |
 //! | [`published`] | where regions lie, for who reads it from outside |
 //! | [`view`] | what a region says of itself |
-//! | here | handles; what callers do themselves: mapping, protection |
+//! | here | what callers do themselves: mapping, protection |
 
 mod arriving;
 mod control;
@@ -30,14 +30,12 @@ mod worker;
 use super::page_table::PAGE_BYTES;
 use crate::os::errno::Errno;
 use crate::os::file::File;
-use crate::os::futex::Mutex;
+use crate::os::handle_table::{HandleTable, Handled};
 use crate::os::helper_thread::{self, Files, Stack, futex_wait, wait_for_end};
 use crate::os::mapping::{self, Protection};
-use crate::os::process::SignalsBlocked;
-use crate::os::wiped_word::WipedWord;
 use crate::os::{paged_mapping, process};
 use control::{Control, FAILED, Memory, Request, STARTING};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use options::{Kind, Plan};
 pub use options::{RawOptions, RegionError};
 pub(crate) use published::{PUBLISHED_WORDS, Published, entry_of_region, published};
@@ -49,15 +47,6 @@ pub(crate) const PLACES: usize = 256;
 /// Bytes of a region's thread's stack.
 const STACK_BYTES: usize = 256 << 10;
 
-/// Where a region is known. A handle is the place's number below, its generation above: 1 for the
-/// first region there, one more for each.
-struct Place {
-    generation: u64,
-    region: Option<Region>,
-    /// Of the last thread; the next has it again.
-    stack: Option<Stack>,
-}
-
 /// A region that lives.
 #[derive(Clone, Copy)]
 struct Region {
@@ -65,33 +54,21 @@ struct Region {
     memory: Memory,
 }
 
-static DIRECTORY: [Mutex<Place>; PLACES] = [const {
-    Mutex::new(Place {
-        generation: 0,
-        region: None,
-        stack: None,
-    })
-}; PLACES];
+static REGIONS: HandleTable<Region, PLACES> = HandleTable::new();
 
-/// Tells a child after fork that none of the regions are its own.
-static WIPED: WipedWord = WipedWord::new();
-static RECOVERY: Mutex<()> = Mutex::new(());
+/// For each place the stack of the last region's thread, as a word; the next has it again.
+static STACKS: [AtomicUsize; PLACES] = [const { AtomicUsize::new(0) }; PLACES];
 
-fn notice_fork() {
-    if !WIPED.was_wiped() {
-        return;
-    }
-    let _recovery = RECOVERY.lock();
-    if WIPED.was_wiped() {
-        for place in &DIRECTORY {
-            // SAFETY: whoever held it is not in this process.
-            unsafe { place.raw() }.reset();
-            let mut place = place.lock();
-            place.region = None;
-            place.stack = None;
-        }
-        published::clear_all();
-        WIPED.arm();
+/// None of the regions are a child's own: their threads are not in it.
+impl Handled for Region {
+    type Error = RegionError;
+    const BAD_HANDLE: RegionError = RegionError::BadHandle;
+    const TOO_MANY: RegionError = RegionError::TooMany;
+    const OUTLIVES_FORK: bool = false;
+
+    fn forgotten(place: usize) {
+        published::clear(place);
+        STACKS[place % PLACES].store(0, Ordering::Relaxed);
     }
 }
 
@@ -100,25 +77,7 @@ fn with<T>(
     handle: u64,
     act: impl FnOnce(&Region) -> Result<T, RegionError>,
 ) -> Result<T, RegionError> {
-    with_place(handle, |place| match &place.region {
-        Some(region) => act(region),
-        None => Err(RegionError::BadHandle),
-    })
-}
-
-fn with_place<T>(
-    handle: u64,
-    act: impl FnOnce(&mut Place) -> Result<T, RegionError>,
-) -> Result<T, RegionError> {
-    let _blocked = SignalsBlocked::new();
-    notice_fork();
-    let (number, generation) = (handle as usize % PLACES, handle / PLACES as u64);
-    let place = DIRECTORY.get(number).ok_or(RegionError::BadHandle)?;
-    let mut place = place.lock();
-    if place.generation != generation || generation == 0 {
-        return Err(RegionError::BadHandle);
-    }
-    act(&mut place)
+    REGIONS.with(handle, |_, region| act(region))
 }
 
 /// Creates a region; its handle, never 0, and its start.
@@ -128,24 +87,14 @@ pub(crate) fn create(options: &RawOptions) -> Result<(u64, usize), RegionError> 
     if process::page_bytes() != PAGE_BYTES {
         return Err(RegionError::NoUserfault);
     }
-    let _blocked = SignalsBlocked::new();
-    notice_fork();
-    WIPED.arm();
-    for (number, place) in DIRECTORY.iter().enumerate() {
-        let Some(mut place) = place.try_lock() else {
-            continue;
-        };
-        if place.region.is_some() {
-            continue;
-        }
-        let region = Region::create(plan, &mut place.stack)?;
-        place.region = Some(region);
-        place.generation += 1;
-        published::set(number, region.control);
-        let handle = place.generation * PLACES as u64 + number as u64;
-        return Ok((handle, region.control.start));
-    }
-    Err(RegionError::TooMany)
+    let mut start = 0;
+    let handle = REGIONS.admit(|place| {
+        let region = Region::create(plan, &STACKS[place % PLACES])?;
+        published::set(place, region.control);
+        start = region.control.start;
+        Ok(region)
+    })?;
+    Ok((handle, start))
 }
 
 /// Whether the file is one that the plan can have; it need not be long enough yet.
@@ -189,7 +138,7 @@ fn protection_of(plan: &Plan) -> Protection {
 }
 
 impl Region {
-    fn create(plan: Plan, stack: &mut Option<Stack>) -> Result<Region, RegionError> {
+    fn create(plan: Plan, stack: &AtomicUsize) -> Result<Region, RegionError> {
         let start = Region::map(&plan)?;
         let built = Region::build(plan, start, stack);
         if built.is_err() {
@@ -225,7 +174,7 @@ impl Region {
         Ok(start)
     }
 
-    fn build(plan: Plan, start: usize, stack: &mut Option<Stack>) -> Result<Region, RegionError> {
+    fn build(plan: Plan, start: usize, stack: &AtomicUsize) -> Result<Region, RegionError> {
         let memory = Memory::map(&plan).ok_or(RegionError::NoMemory)?;
         let Some(place) = mapping::map_sparse(control_bytes()) else {
             memory.unmap();
@@ -251,17 +200,18 @@ impl Region {
     }
 
     /// Starts the thread, and waits until it serves faults.
-    fn start(&self, stack: &mut Option<Stack>) -> Result<(), RegionError> {
+    fn start(&self, stack: &AtomicUsize) -> Result<(), RegionError> {
         // What leaves may take as much as it does in memory.
         if self.control.plan.kind == Kind::Anonymous
             && !self.control.store.prepare(self.control.plan.most_bytes)
         {
             return Err(RegionError::NoMemory);
         }
-        let stack = match *stack {
-            Some(stack) => stack,
-            None => *stack.insert(Stack::map(STACK_BYTES).ok_or(RegionError::NoMemory)?),
-        };
+        if stack.load(Ordering::Relaxed) == 0 {
+            let mapped = Stack::map(STACK_BYTES).ok_or(RegionError::NoMemory)?;
+            stack.store(mapped.to_word(), Ordering::Relaxed);
+        }
+        let stack = Stack::from_word(stack.load(Ordering::Relaxed));
         let control = core::ptr::from_ref(self.control) as usize;
         helper_thread::start(worker::run, control, stack, Files::Copied)
             .map_err(|_| RegionError::NoMemory)?;
@@ -365,13 +315,11 @@ fn control_bytes() -> usize {
 
 /// Deletes a region, after its dirty pages were written back if that is wanted.
 pub(crate) fn delete(handle: u64, save: bool) -> Result<(), RegionError> {
-    with_place(handle, |place| {
-        let region = place.region.ok_or(RegionError::BadHandle)?;
+    REGIONS.remove(handle, |place, region| {
         if save {
             region.write_back()?;
         }
-        place.region = None;
-        published::clear(handle as usize % PLACES);
+        published::clear(place);
         region.end();
         mapping::unmap(region.control.start, region.control.plan.most_bytes);
         region.unmap_tables();

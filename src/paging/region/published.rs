@@ -66,11 +66,6 @@ pub(super) fn clear(place: usize) {
     }
 }
 
-/// In a child after fork: none is its own.
-pub(super) fn clear_all() {
-    (0..PLACES).for_each(clear);
-}
-
 /// What the entry of a page of a region says.
 pub(crate) fn entry_of_region(word: u64) -> Option<Elsewhere> {
     match Entry::of_word(word).state() {
