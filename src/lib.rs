@@ -16,8 +16,8 @@
 //! - `data_section`: a section with the contract of sbrk and brk, for the program;
 //! - `metadata`: memory for our tables; the map from an address to its span;
 //! - `config`, `report`: options in, words out;
-//! - `os`: system calls, thread-local storage, assembly;
-//! - `base`: addresses, bits, lock-free lists.
+//! - `os`: system calls, handles, thread-local storage, assembly;
+//! - `base`: addresses, bits, lock-free lists, errors by number.
 //!
 //! ARCHITECTURE.md walks malloc, free and a fork through them.
 //!

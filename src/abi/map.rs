@@ -1,6 +1,7 @@
 //! Maps of address spaces for C. Semantics, units and errors stand in `glebe.h`; the functions
 //! answer 0 or the number of a [`MapError`], and keep errno.
 
+use crate::base::numbered_error::{number_of, text_of};
 use crate::map::AddressSpace;
 use crate::map::model::{MapError, MapRegion, MapRun};
 use crate::os::handle_table::{HandleTable, Handled};
@@ -41,7 +42,7 @@ impl Handled for AddressSpace {
 /// Runs `act` with errno kept: an error's number, or 0.
 fn answer(act: impl FnOnce() -> Result<(), MapError>) -> c_int {
     let _kept = ErrnoKept::new();
-    act().map_or_else(|error| error as c_int, |()| 0)
+    number_of(act())
 }
 
 fn with(map: RawMap, act: impl FnOnce(&mut AddressSpace) -> Result<(), MapError>) -> c_int {
@@ -51,12 +52,7 @@ fn with(map: RawMap, act: impl FnOnce(&mut AddressSpace) -> Result<(), MapError>
 /// What an error is, in English.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_map_error_text(error: c_int) -> *const c_char {
-    let text = match MapError::text_of(error) {
-        Some(text) => text,
-        None if error == 0 => c"success",
-        None => c"unknown error",
-    };
-    text.as_ptr()
+    text_of::<MapError>(error).as_ptr()
 }
 
 /// Takes a map of a process.

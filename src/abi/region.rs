@@ -3,6 +3,7 @@
 
 pub use crate::paging::region::{RawOptions, RawPage};
 
+use crate::base::numbered_error::{number_of, text_of};
 use crate::os::mapping::Protection;
 use crate::os::process::ErrnoKept;
 use crate::paging::region::{self, OnRange, RegionError};
@@ -16,19 +17,10 @@ pub struct RawRegion {
     pub id: u64,
 }
 
-fn number(outcome: Result<(), RegionError>) -> c_int {
-    outcome.map_or_else(|error| error as c_int, |()| 0)
-}
-
 /// What an error is, in English.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_region_error_text(error: c_int) -> *const c_char {
-    let text = match RegionError::of(error) {
-        Some(error) => error.text(),
-        None if error == 0 => c"success",
-        None => c"unknown error",
-    };
-    text.as_ptr()
+    text_of::<RegionError>(error).as_ptr()
 }
 
 /// Creates a region.
@@ -62,7 +54,7 @@ pub unsafe extern "C" fn glebe_region_create(
             }
         }
     });
-    number(created)
+    number_of(created)
 }
 
 /// Makes shared memory.
@@ -76,14 +68,14 @@ pub unsafe extern "C" fn glebe_region_shared_memory(size: usize, descriptor: *mu
         return RegionError::BadArgument as c_int;
     }
     // SAFETY: valid for writes.
-    number(region::shared_memory(size).map(|made| unsafe { descriptor.write(made) }))
+    number_of(region::shared_memory(size).map(|made| unsafe { descriptor.write(made) }))
 }
 
 /// Makes a region longer.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_region_expand(region: RawRegion, size: usize) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::expand(region.id, size))
+    number_of(region::expand(region.id, size))
 }
 
 /// Makes a region shorter.
@@ -93,7 +85,7 @@ pub extern "C" fn glebe_region_expand(region: RawRegion, size: usize) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_region_contract(region: RawRegion, size: usize) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::contract(region.id, size))
+    number_of(region::contract(region.id, size))
 }
 
 /// Sets what may be done with a range.
@@ -109,7 +101,7 @@ pub unsafe extern "C" fn glebe_region_protect(
 ) -> c_int {
     let _kept = ErrnoKept::new();
     let protection = Protection::of(protection);
-    number(region::protect(
+    number_of(region::protect(
         region.id,
         address as usize,
         size,
@@ -128,7 +120,7 @@ pub unsafe extern "C" fn glebe_region_release(
     size: usize,
 ) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::release(region.id, address as usize, size))
+    number_of(region::release(region.id, address as usize, size))
 }
 
 /// Writes back and deletes.
@@ -138,7 +130,7 @@ pub unsafe extern "C" fn glebe_region_release(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_region_delete(region: RawRegion) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::delete(region.id, true))
+    number_of(region::delete(region.id, true))
 }
 
 /// Deletes.
@@ -148,19 +140,19 @@ pub unsafe extern "C" fn glebe_region_delete(region: RawRegion) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_region_delete_unsaved(region: RawRegion) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::delete(region.id, false))
+    number_of(region::delete(region.id, false))
 }
 
 /// Writes back and waits for the device.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_region_sync(region: RawRegion) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::sync(region.id))
+    number_of(region::sync(region.id))
 }
 
 fn on_range(region: RawRegion, what: OnRange, address: *const c_void, size: usize) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::on_range(region.id, what, address as usize, size))
+    number_of(region::on_range(region.id, what, address as usize, size))
 }
 
 /// Brings pages in and keeps them.
@@ -207,7 +199,7 @@ pub extern "C" fn glebe_region_evict(
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_region_set_budget(region: RawRegion, budget: usize) -> c_int {
     let _kept = ErrnoKept::new();
-    number(region::set_budget(region.id, budget))
+    number_of(region::set_budget(region.id, budget))
 }
 
 /// Fills a `glebe_region_statistics` up to the size that its first field states.
@@ -225,7 +217,7 @@ pub unsafe extern "C" fn glebe_region_get_statistics(region: RawRegion, out: *mu
     if fields < 2 {
         return RegionError::BadArgument as c_int;
     }
-    number(region::statistics(region.id).map(|figures| {
+    number_of(region::statistics(region.id).map(|figures| {
         for (index, figure) in figures.into_iter().enumerate().take(fields - 1) {
             // SAFETY: field index + 1 lies within the size that the caller stated.
             unsafe { *out.add(index + 1) = figure };
@@ -250,5 +242,5 @@ pub unsafe extern "C" fn glebe_region_pages(
     }
     // SAFETY: the index is below `count`.
     let write = |index: usize, page| unsafe { out.add(index).write(page) };
-    number(region::pages(region.id, first, count, write))
+    number_of(region::pages(region.id, first, count, write))
 }

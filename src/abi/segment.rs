@@ -1,6 +1,7 @@
 //! Segments for C. Semantics, units and errors stand in `glebe.h`; the functions answer 0 or the
 //! number of a [`SegmentError`], and keep errno.
 
+use crate::base::numbered_error::{number_of, text_of};
 use crate::os::mapping::Protection;
 use crate::os::process::ErrnoKept;
 use crate::segment::{self, Plan, Registers, SegmentError, image};
@@ -25,10 +26,6 @@ pub struct RawSegmentOptions {
     pub base: usize,
     pub protection: c_int,
     pub reserved: c_int,
-}
-
-fn number(outcome: Result<(), SegmentError>) -> c_int {
-    outcome.map_or_else(|error| error as c_int, |()| 0)
 }
 
 /// Has `make` make a segment of what the options say, and writes its handle.
@@ -62,18 +59,13 @@ unsafe fn make(
         protection,
     };
     // SAFETY: valid for writes.
-    number(make(&plan).map(|id| unsafe { out.write(RawSegment { id }) }))
+    number_of(make(&plan).map(|id| unsafe { out.write(RawSegment { id }) }))
 }
 
 /// What an error is, in English.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_segment_error_text(error: c_int) -> *const c_char {
-    let text = match SegmentError::text_of(error) {
-        Some(text) => text,
-        None if error == 0 => c"success",
-        None => c"unknown error",
-    };
-    text.as_ptr()
+    text_of::<SegmentError>(error).as_ptr()
 }
 
 /// Creates a private segment.
@@ -135,7 +127,7 @@ pub unsafe extern "C" fn glebe_segment_save(segment: RawSegment, path: *const c_
         return SegmentError::BadArgument as c_int;
     }
     // SAFETY: a string.
-    number(image::save(segment.id, unsafe { CStr::from_ptr(path) }))
+    number_of(image::save(segment.id, unsafe { CStr::from_ptr(path) }))
 }
 
 /// Deletes a segment.
@@ -145,14 +137,14 @@ pub unsafe extern "C" fn glebe_segment_save(segment: RawSegment, path: *const c_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_segment_delete(segment: RawSegment) -> c_int {
     let _kept = ErrnoKept::new();
-    number(segment::delete(segment.id))
+    number_of(segment::delete(segment.id))
 }
 
 /// Moves the limit up.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_segment_expand(segment: RawSegment, size: usize) -> c_int {
     let _kept = ErrnoKept::new();
-    number(segment::set_limit(segment.id, size, true))
+    number_of(segment::set_limit(segment.id, size, true))
 }
 
 /// Moves the limit down.
@@ -162,7 +154,7 @@ pub extern "C" fn glebe_segment_expand(segment: RawSegment, size: usize) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_segment_contract(segment: RawSegment, size: usize) -> c_int {
     let _kept = ErrnoKept::new();
-    number(segment::set_limit(segment.id, size, false))
+    number_of(segment::set_limit(segment.id, size, false))
 }
 
 /// Sets what may be done with a segment: 0 nothing, 1 read, 2 read and write.
@@ -173,7 +165,7 @@ pub unsafe extern "C" fn glebe_segment_contract(segment: RawSegment, size: usize
 pub unsafe extern "C" fn glebe_segment_protect(segment: RawSegment, protection: c_int) -> c_int {
     let _kept = ErrnoKept::new();
     let protection = Protection::of(protection).ok_or(SegmentError::BadProtection);
-    number(protection.and_then(|protection| segment::protect(segment.id, protection)))
+    number_of(protection.and_then(|protection| segment::protect(segment.id, protection)))
 }
 
 /// Moves a segment.
@@ -183,7 +175,7 @@ pub unsafe extern "C" fn glebe_segment_protect(segment: RawSegment, protection: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_segment_relocate(segment: RawSegment, base: *mut c_void) -> c_int {
     let _kept = ErrnoKept::new();
-    number(segment::relocate(segment.id, base as usize).map(drop))
+    number_of(segment::relocate(segment.id, base as usize).map(drop))
 }
 
 /// The address of a range of a segment.
@@ -203,7 +195,7 @@ pub unsafe extern "C" fn glebe_segment_translate(
     }
     let translated = segment::translate(segment.id, offset, length);
     // SAFETY: valid for writes.
-    number(translated.map(|found| unsafe { address.write(found as *mut c_void) }))
+    number_of(translated.map(|found| unsafe { address.write(found as *mut c_void) }))
 }
 
 /// The registers of a segment.
@@ -221,7 +213,7 @@ pub unsafe extern "C" fn glebe_segment_get_registers(
     }
     let found = segment::registers(segment.id);
     // SAFETY: valid for writes. The header's structure is the first two words.
-    number(
+    number_of(
         found.map(|found| unsafe {
             registers.write(core::ptr::from_ref::<Registers>(found).cast())
         }),

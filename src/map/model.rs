@@ -1,5 +1,7 @@
 //! What a map says: regions in address order, and for each the runs of its pages.
 
+use crate::base::numbered_error::numbered_error;
+
 /// What a region of an address space is for. The numbers are those of `glebe_map_kind` in the
 /// header.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -122,53 +124,25 @@ pub struct MapRegion {
     pub page_bytes: usize,
 }
 
-/// Why there is no map. The numbers are those of `glebe_map_error`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum MapError {
-    /// NULL, a struct_size that is too small, an index beyond the end.
-    BadArgument = 1,
-    /// There is no such process, or it has ended.
-    NoProcess = 2,
-    /// The process is another user's, or not to be looked into.
-    NotPermitted = 3,
-    /// /proc is not mounted, or says what cannot be understood.
-    NoProc = 4,
-    /// No memory for the map.
-    NoMemory = 5,
-    /// No map of that handle.
-    BadHandle = 6,
-    /// So many maps that there is no handle for one more.
-    TooMany = 7,
-}
-
-impl MapError {
-    /// All errors, in the order of their numbers, with what they say.
-    const TEXTS: [(MapError, &'static core::ffi::CStr); 7] = [
-        (MapError::BadArgument, c"bad argument"),
-        (MapError::NoProcess, c"no such process"),
-        (MapError::NotPermitted, c"not permitted"),
-        (MapError::NoProc, c"/proc is not to be understood"),
-        (MapError::NoMemory, c"out of memory"),
-        (MapError::BadHandle, c"no such map"),
-        (MapError::TooMany, c"too many maps"),
-    ];
-
-    /// What the error of that number says; `None` for a number of none.
-    pub(crate) fn text_of(number: i32) -> Option<&'static core::ffi::CStr> {
-        let mut texts = Self::TEXTS.iter();
-        texts
-            .find(|(error, _)| *error as i32 == number)
-            .map(|(_, text)| *text)
+numbered_error! {
+    /// Why there is no map. The numbers are those of `glebe_map_error`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[non_exhaustive]
+    #[repr(u8)]
+    pub enum MapError {
+        /// NULL, a struct_size that is too small, an index beyond the end.
+        BadArgument = 1 => c"bad argument",
+        /// There is no such process, or it has ended.
+        NoProcess = 2 => c"no such process",
+        /// The process is another user's, or not to be looked into.
+        NotPermitted = 3 => c"not permitted",
+        /// /proc is not mounted, or says what cannot be understood.
+        NoProc = 4 => c"/proc is not to be understood",
+        /// No memory for the map.
+        NoMemory = 5 => c"out of memory",
+        /// No map of that handle.
+        BadHandle = 6 => c"no such map",
+        /// So many maps that there is no handle for one more.
+        TooMany = 7 => c"too many maps",
     }
 }
-
-impl core::fmt::Display for MapError {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let text = MapError::text_of(*self as i32).unwrap_or(c"");
-        formatter.write_str(text.to_str().unwrap_or(""))
-    }
-}
-
-impl core::error::Error for MapError {}

@@ -79,8 +79,8 @@ impl<T: Handled, const PLACES: usize> HandleTable<T, PLACES> {
         Err(T::TOO_MANY)
     }
 
-    /// Calls `act` with the number of a handle's place and what is known there, which stays while it
-    /// runs.
+    /// Calls `act` with the number of a handle's place and what is known there, which stays while
+    /// it runs.
     ///
     /// # Errors
     /// `BAD_HANDLE`, or `act`'s.

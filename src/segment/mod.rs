@@ -15,6 +15,7 @@
 pub(crate) mod image;
 
 use crate::base::address::round_up;
+use crate::base::numbered_error::numbered_error;
 use crate::os::errno::Errno;
 use crate::os::file::File;
 use crate::os::handle_table::{HandleTable, Handled};
@@ -29,83 +30,47 @@ pub(crate) const PLACES: usize = 256;
 /// whole page tables.
 const TABLE_BYTES: usize = 2 << 20;
 
-/// Why a call changed nothing; 0 in C is none of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-#[repr(i32)]
-pub enum SegmentError {
-    /// No segment, or one that was deleted.
-    BadHandle = 1,
-    /// A null pointer, a size of a structure that is too small, an unknown flag.
-    BadArgument,
-    /// No bytes.
-    ZeroSize,
-    /// A base that is no multiple of the page size.
-    Unaligned,
-    /// Sizes or addresses whose sum wraps.
-    Overflow,
-    /// Beyond the limit.
-    Outside,
-    /// More than the segment's most bytes, or than can be reserved.
-    TooLarge,
-    /// A base where something is mapped, or nothing may be.
-    BadBase,
-    /// An unknown protection, one that the descriptor does not permit, or one under which the
-    /// segment cannot be read.
-    BadProtection,
-    /// No shared memory or file, or shorter than the segment.
-    BadFile,
-    /// No image of a segment, or one of another version or byte order.
-    BadImage,
-    /// An image that is cut off or whose bytes have changed.
-    Damaged,
-    /// 256 segments at a time.
-    TooMany,
-    /// No memory, or no room for one more mapping.
-    NoMemory,
-    /// The file could not be opened or read.
-    ReadFailed,
-    /// The file could not be written; what was there before is still there.
-    WriteFailed,
-}
-
-const TEXTS: [(SegmentError, &core::ffi::CStr); 16] = [
-    (SegmentError::BadHandle, c"no such segment"),
-    (SegmentError::BadArgument, c"bad argument"),
-    (SegmentError::ZeroSize, c"size is zero"),
-    (SegmentError::Unaligned, c"not aligned"),
-    (SegmentError::Overflow, c"sizes overflow"),
-    (SegmentError::Outside, c"beyond the limit"),
-    (SegmentError::TooLarge, c"too large"),
-    (SegmentError::BadBase, c"no room at that base"),
-    (SegmentError::BadProtection, c"bad protection"),
-    (SegmentError::BadFile, c"not memory that can be attached so"),
-    (SegmentError::BadImage, c"not the image of a segment"),
-    (SegmentError::Damaged, c"the image is damaged"),
-    (SegmentError::TooMany, c"too many segments"),
-    (SegmentError::NoMemory, c"out of memory"),
-    (SegmentError::ReadFailed, c"reading the file failed"),
-    (SegmentError::WriteFailed, c"writing the file failed"),
-];
-
-impl SegmentError {
-    /// What the error of that number says; `None` for a number of none.
-    pub(crate) fn text_of(number: i32) -> Option<&'static core::ffi::CStr> {
-        let mut texts = TEXTS.iter();
-        texts
-            .find(|(error, _)| *error as i32 == number)
-            .map(|(_, text)| *text)
+numbered_error! {
+    /// Why a call changed nothing; 0 in C is none of them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[non_exhaustive]
+    #[repr(i32)]
+    pub enum SegmentError {
+        /// No segment, or one that was deleted.
+        BadHandle = 1 => c"no such segment",
+        /// A null pointer, a size of a structure that is too small, an unknown flag.
+        BadArgument => c"bad argument",
+        /// No bytes.
+        ZeroSize => c"size is zero",
+        /// A base that is no multiple of the page size.
+        Unaligned => c"not aligned",
+        /// Sizes or addresses whose sum wraps.
+        Overflow => c"sizes overflow",
+        /// Beyond the limit.
+        Outside => c"beyond the limit",
+        /// More than the segment's most bytes, or than can be reserved.
+        TooLarge => c"too large",
+        /// A base where something is mapped, or nothing may be.
+        BadBase => c"no room at that base",
+        /// An unknown protection, one that the descriptor does not permit, or one under which the
+        /// segment cannot be read.
+        BadProtection => c"bad protection",
+        /// No shared memory or file, or shorter than the segment.
+        BadFile => c"not memory that can be attached so",
+        /// No image of a segment, or one of another version or byte order.
+        BadImage => c"not the image of a segment",
+        /// An image that is cut off or whose bytes have changed.
+        Damaged => c"the image is damaged",
+        /// 256 segments at a time.
+        TooMany => c"too many segments",
+        /// No memory, or no room for one more mapping.
+        NoMemory => c"out of memory",
+        /// The file could not be opened or read.
+        ReadFailed => c"reading the file failed",
+        /// The file could not be written; what was there before is still there.
+        WriteFailed => c"writing the file failed",
     }
 }
-
-impl core::fmt::Display for SegmentError {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let text = SegmentError::text_of(*self as i32).unwrap_or(c"");
-        formatter.write_str(text.to_str().unwrap_or(""))
-    }
-}
-
-impl core::error::Error for SegmentError {}
 
 /// What a segment is asked to be. Sizes in bytes.
 #[derive(Clone, Copy, Debug)]

@@ -11,6 +11,7 @@ use super::super::store::compressed_memory::CompressedMemory;
 use super::options::{Plan, RegionError};
 use super::stalls::Stalls;
 use super::table::Table;
+use crate::base::numbered_error::NumberedError as _;
 use crate::os::{mapping, paged_mapping};
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 

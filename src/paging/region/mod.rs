@@ -28,6 +28,7 @@ mod view;
 mod worker;
 
 use super::page_table::PAGE_BYTES;
+use crate::base::numbered_error::NumberedError as _;
 use crate::os::errno::Errno;
 use crate::os::file::File;
 use crate::os::handle_table::{HandleTable, Handled};

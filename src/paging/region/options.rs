@@ -2,106 +2,61 @@
 
 use super::super::page_table::PAGE_BYTES;
 use crate::base::address::round_up;
+use crate::base::numbered_error::numbered_error;
 use core::ffi::c_int;
 
-/// Why a call changed nothing; 0 in C is none of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-#[repr(i32)]
-pub enum RegionError {
-    /// No region, one that was deleted, or one of another process.
-    BadHandle = 1,
-    /// A null pointer, a size of a structure that is too small, an unknown flag or option.
-    BadArgument,
-    /// No bytes.
-    ZeroSize,
-    /// An address, size or offset that is no multiple of what it must be one of.
-    Unaligned,
-    /// An address and a size, or an offset and a size, whose sum wraps.
-    Overflow,
-    /// A range that is not within the region.
-    Outside,
-    /// More than the region's most bytes, or than can be reserved.
-    TooLarge,
-    /// A base where something is mapped, or nothing may be.
-    BadBase,
-    /// A page size that is no power of two from 4 KiB to 2 MiB.
-    BadPageSize,
-    /// A budget below 8 pages.
-    BadBudget,
-    /// An unknown protection, or a writable one in a read-only region.
-    BadProtection,
-    /// A call that this kind of region does not have.
-    WrongKind,
-    /// No regular file or shared memory, or not open for that.
-    BadFile,
-    /// A section beyond the file's end.
-    FileTooShort,
-    /// Pages that would go are pinned.
-    Pinned,
-    /// A page is not pinned.
-    NotPinned,
-    /// So many pinned pages leave none to work with.
-    NoRoom,
-    /// Too many regions, or pins of a page.
-    TooMany,
-    /// No memory, or no thread.
-    NoMemory,
-    /// The kernel has no userfaultfd, or does not permit it.
-    NoUserfault,
-    /// The file could not be read.
-    ReadFailed,
-    /// The file could not be written; the data stays in memory, dirty.
-    WriteFailed,
-}
-
-/// All errors, in the order of their numbers, with what they say.
-const TEXTS: [(RegionError, &core::ffi::CStr); 22] = [
-    (RegionError::BadHandle, c"no such region"),
-    (RegionError::BadArgument, c"bad argument"),
-    (RegionError::ZeroSize, c"size is zero"),
-    (RegionError::Unaligned, c"not aligned"),
-    (RegionError::Overflow, c"address and size overflow"),
-    (RegionError::Outside, c"not within the region"),
-    (RegionError::TooLarge, c"too large"),
-    (RegionError::BadBase, c"no room at that base"),
-    (RegionError::BadPageSize, c"bad page size"),
-    (RegionError::BadBudget, c"budget below 8 pages"),
-    (RegionError::BadProtection, c"bad protection"),
-    (RegionError::WrongKind, c"not for this kind of region"),
-    (RegionError::BadFile, c"not a file that can be used so"),
-    (RegionError::FileTooShort, c"file too short"),
-    (RegionError::Pinned, c"pages are pinned"),
-    (RegionError::NotPinned, c"page is not pinned"),
-    (RegionError::NoRoom, c"too much is pinned"),
-    (RegionError::TooMany, c"too many"),
-    (RegionError::NoMemory, c"out of memory"),
-    (RegionError::NoUserfault, c"userfaultfd is not to be had"),
-    (RegionError::ReadFailed, c"reading the file failed"),
-    (RegionError::WriteFailed, c"writing the file failed"),
-];
-
-impl RegionError {
-    /// The error of that number.
-    pub(crate) fn of(number: i32) -> Option<RegionError> {
-        let found = TEXTS.iter().find(|(error, _)| *error as i32 == number);
-        found.map(|(error, _)| *error)
-    }
-
-    /// What it says, in English.
-    pub(crate) fn text(self) -> &'static core::ffi::CStr {
-        let found = TEXTS.iter().find(|(error, _)| *error == self);
-        found.map_or(c"unknown error", |(_, text)| text)
+numbered_error! {
+    /// Why a call changed nothing; 0 in C is none of them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[non_exhaustive]
+    #[repr(i32)]
+    pub enum RegionError {
+        /// No region, one that was deleted, or one of another process.
+        BadHandle = 1 => c"no such region",
+        /// A null pointer, a size of a structure that is too small, an unknown flag or option.
+        BadArgument => c"bad argument",
+        /// No bytes.
+        ZeroSize => c"size is zero",
+        /// An address, size or offset that is no multiple of what it must be one of.
+        Unaligned => c"not aligned",
+        /// An address and a size, or an offset and a size, whose sum wraps.
+        Overflow => c"address and size overflow",
+        /// A range that is not within the region.
+        Outside => c"not within the region",
+        /// More than the region's most bytes, or than can be reserved.
+        TooLarge => c"too large",
+        /// A base where something is mapped, or nothing may be.
+        BadBase => c"no room at that base",
+        /// A page size that is no power of two from 4 KiB to 2 MiB.
+        BadPageSize => c"bad page size",
+        /// A budget below 8 pages.
+        BadBudget => c"budget below 8 pages",
+        /// An unknown protection, or a writable one in a read-only region.
+        BadProtection => c"bad protection",
+        /// A call that this kind of region does not have.
+        WrongKind => c"not for this kind of region",
+        /// No regular file or shared memory, or not open for that.
+        BadFile => c"not a file that can be used so",
+        /// A section beyond the file's end.
+        FileTooShort => c"file too short",
+        /// Pages that would go are pinned.
+        Pinned => c"pages are pinned",
+        /// A page is not pinned.
+        NotPinned => c"page is not pinned",
+        /// So many pinned pages leave none to work with.
+        NoRoom => c"too much is pinned",
+        /// Too many regions, or pins of a page.
+        TooMany => c"too many",
+        /// No memory, or no thread.
+        NoMemory => c"out of memory",
+        /// The kernel has no userfaultfd, or does not permit it.
+        NoUserfault => c"userfaultfd is not to be had",
+        /// The file could not be read.
+        ReadFailed => c"reading the file failed",
+        /// The file could not be written; the data stays in memory, dirty.
+        WriteFailed => c"writing the file failed",
     }
 }
-
-impl core::fmt::Display for RegionError {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str(self.text().to_str().unwrap_or(""))
-    }
-}
-
-impl core::error::Error for RegionError {}
 
 /// The file is made as long as the section.
 pub(super) const GROWS_FILE: c_int = 1;
@@ -310,14 +265,9 @@ mod tests {
     };
 
     #[test]
-    fn errors_have_the_numbers_of_the_header_and_a_text_each() {
-        for (index, (error, text)) in TEXTS.iter().enumerate() {
-            assert_eq!(*error as usize, index + 1);
-            assert_eq!(RegionError::of(*error as i32), Some(*error));
-            assert_eq!(error.text(), *text);
-        }
-        assert_eq!(RegionError::of(0), None);
-        assert_eq!(RegionError::of(23), None);
+    fn errors_have_the_numbers_of_the_header() {
+        assert_eq!(RegionError::BadHandle as i32, 1);
+        assert_eq!(RegionError::TooLarge as i32, 7);
         assert_eq!(RegionError::WriteFailed as i32, 22);
     }
 
