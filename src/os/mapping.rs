@@ -79,17 +79,7 @@ pub(crate) fn reserve_at(address: usize, bytes: usize) -> Result<usize, Errno> {
 
 /// The same anywhere, at a multiple of `alignment`, a power of two.
 pub(crate) fn reserve_aligned(bytes: usize, alignment: usize) -> Option<usize> {
-    let room = bytes.checked_add(alignment - page_bytes())?;
-    let start = reserve(room)?;
-    let aligned = (start + alignment - 1) & !(alignment - 1);
-    if aligned > start {
-        unmap(start, aligned - start);
-    }
-    let (end, room_end) = (aligned + bytes, start + room);
-    if room_end > end {
-        unmap(end, room_end - end);
-    }
-    Some(aligned)
+    aligned(bytes, alignment, reserve)
 }
 
 /// Puts `bytes` of a file, from `offset` on, in the place of a range that was reserved, still
@@ -214,6 +204,11 @@ pub(crate) fn protect(address: usize, bytes: usize, protection: Protection) -> b
 
 /// Maps `bytes` of zeroes at a multiple of `alignment` (a power of two).
 pub(crate) fn map_aligned(bytes: usize, alignment: usize) -> Option<usize> {
+    aligned(bytes, alignment, map)
+}
+
+/// What `map` makes of `bytes`, at a multiple of `alignment`.
+fn aligned(bytes: usize, alignment: usize, map: impl Fn(usize) -> Option<usize>) -> Option<usize> {
     let first = map(bytes)?;
     if first & (alignment - 1) == 0 {
         return Some(first);
