@@ -1,6 +1,7 @@
 //! What `glebe.h` offers beyond the standard functions. Semantics and units stand there; all keep
 //! errno but those that allocate.
 
+use crate::abi::figures::{fields_of, fill};
 use crate::abi::libc::refuse;
 use crate::heap::give_back;
 use crate::heap::questions;
@@ -60,21 +61,12 @@ pub extern "C" fn glebe_block_size(address: *const c_void) -> usize {
 /// `out` is null or valid for reads and writes of that many bytes, and aligned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_get_statistics(out: *mut usize) -> c_int {
-    const FIELD: usize = size_of::<usize>();
-    if out.is_null() {
+    // SAFETY: as the caller's.
+    let Some(fields) = (unsafe { fields_of(out, 2) }) else {
         return ::libc::EINVAL;
-    }
-    // SAFETY: the caller set the first field.
-    let struct_bytes = unsafe { *out };
-    if struct_bytes < 2 * FIELD {
-        return ::libc::EINVAL;
-    }
+    };
     let _kept = ErrnoKept::new();
-    let fields = struct_bytes / FIELD - 1;
-    for (index, (_, value)) in statistics::figures().into_iter().enumerate().take(fields) {
-        // SAFETY: field index + 1 lies within the size that the caller stated.
-        unsafe { *out.add(index + 1) = value };
-    }
+    fill(fields, statistics::figures().map(|(_, value)| value));
     0
 }
 

@@ -1,6 +1,7 @@
 //! Maps of address spaces for C. Semantics, units and errors stand in `glebe.h`; the functions
 //! answer 0 or the number of a [`MapError`], and keep errno.
 
+use crate::abi::figures::{fields_of, fill};
 use crate::base::numbered_error::{number_of, text_of};
 use crate::map::AddressSpace;
 use crate::map::model::{MapError, MapRegion, MapRun};
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn glebe_map_count(
 }
 
 /// The fields of `glebe_map_region` behind the first, in order.
-fn fields(region: &MapRegion) -> [usize; 12] {
+fn words(region: &MapRegion) -> [usize; 12] {
     let flags = [
         region.is_readable,
         region.is_writable,
@@ -141,20 +142,11 @@ fn fields(region: &MapRegion) -> [usize; 12] {
 /// `out` is null or points to a `struct_size` and as many writable bytes as that says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_map_get_region(map: RawMap, index: usize, out: *mut usize) -> c_int {
-    const LEAST_FIELDS: usize = 3;
     with(map, |map| {
-        let region = map.regions().get(index);
-        let region = region.filter(|_| !out.is_null());
-        let region = region.ok_or(MapError::BadArgument)?;
-        // SAFETY: the caller set the first field.
-        let room = unsafe { *out } / size_of::<usize>();
-        if room < LEAST_FIELDS {
-            return Err(MapError::BadArgument);
-        }
-        for (number, value) in fields(region).into_iter().enumerate().take(room - 1) {
-            // SAFETY: within the size that the caller stated.
-            unsafe { *out.add(number + 1) = value };
-        }
+        let region = map.regions().get(index).ok_or(MapError::BadArgument)?;
+        // SAFETY: as the caller's.
+        let fields = unsafe { fields_of(out, 3) }.ok_or(MapError::BadArgument)?;
+        fill(fields, words(region));
         Ok(())
     })
 }

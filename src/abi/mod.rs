@@ -8,6 +8,7 @@ pub mod cxx;
 pub mod data_section;
 pub mod dynamic_loading;
 pub mod extensions;
+mod figures;
 pub mod forks;
 pub mod libc;
 pub mod map;

@@ -3,6 +3,7 @@
 
 pub use crate::paging::region::{RawOptions, RawPage};
 
+use crate::abi::figures::{fields_of, fill};
 use crate::base::numbered_error::{number_of, text_of};
 use crate::os::mapping::Protection;
 use crate::os::process::ErrnoKept;
@@ -209,20 +210,11 @@ pub extern "C" fn glebe_region_set_budget(region: RawRegion, budget: usize) -> c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glebe_region_get_statistics(region: RawRegion, out: *mut usize) -> c_int {
     let _kept = ErrnoKept::new();
-    if out.is_null() {
+    // SAFETY: as the caller's.
+    let Some(fields) = (unsafe { fields_of(out, 2) }) else {
         return RegionError::BadArgument as c_int;
-    }
-    // SAFETY: the caller set the first field.
-    let fields = unsafe { *out } / size_of::<usize>();
-    if fields < 2 {
-        return RegionError::BadArgument as c_int;
-    }
-    number_of(region::statistics(region.id).map(|figures| {
-        for (index, figure) in figures.into_iter().enumerate().take(fields - 1) {
-            // SAFETY: field index + 1 lies within the size that the caller stated.
-            unsafe { *out.add(index + 1) = figure };
-        }
-    }))
+    };
+    number_of(region::statistics(region.id).map(|figures| fill(fields, figures)))
 }
 
 /// The states of pages.

@@ -5,9 +5,10 @@
 pub use crate::heap::questions::AddressKind;
 pub use crate::heap::requests::FreeStatus;
 
+use super::figures::figures;
 use super::rust_region::RegionProtection;
 use crate::heap::{give_back, questions, requests};
-use crate::observe::statistics as figures;
+use crate::observe::statistics;
 use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::ThreadSlot;
 use core::alloc::Layout;
@@ -114,69 +115,34 @@ pub fn collapse(address: *mut u8, size: usize) -> Result<(), c_int> {
     questions::collapse(address as usize, size)
 }
 
-/// A snapshot of the heap: in bytes unless told. `glebe.h` explains the fields.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(missing_docs, reason = "explained in the header")]
-#[non_exhaustive]
-pub struct Statistics {
-    pub live_bytes: usize,
-    pub live_blocks: usize,
-    pub small_live_bytes: usize,
-    pub medium_live_bytes: usize,
-    pub large_live_bytes: usize,
-    pub large_live_blocks: usize,
-    pub heap_bytes: usize,
-    pub break_bytes: usize,
-    pub free_dirty_bytes: usize,
-    pub cached_large_bytes: usize,
-    pub metadata_bytes: usize,
-    pub purged_bytes: usize,
-    pub purge_calls: usize,
-    pub thread_caches: usize,
-    pub fork_generation: usize,
-    pub sampled_blocks: usize,
-    pub unguarded_objects: usize,
+figures! {
+    /// A snapshot of the heap: in bytes unless told. `glebe.h` explains the fields.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    #[allow(missing_docs, reason = "explained in the header")]
+    #[non_exhaustive]
+    pub struct Statistics {
+        pub live_bytes: usize,
+        pub live_blocks: usize,
+        pub small_live_bytes: usize,
+        pub medium_live_bytes: usize,
+        pub large_live_bytes: usize,
+        pub large_live_blocks: usize,
+        pub heap_bytes: usize,
+        pub break_bytes: usize,
+        pub free_dirty_bytes: usize,
+        pub cached_large_bytes: usize,
+        pub metadata_bytes: usize,
+        pub purged_bytes: usize,
+        pub purge_calls: usize,
+        pub thread_caches: usize,
+        pub fork_generation: usize,
+        pub sampled_blocks: usize,
+        pub unguarded_objects: usize,
+    }
 }
 
 /// The statistics now. Other threads go on meanwhile, so sums are exact only where they rest.
 pub fn statistics() -> Statistics {
     let _kept = ErrnoKept::new();
-    let [
-        live_bytes,
-        live_blocks,
-        small_live_bytes,
-        medium_live_bytes,
-        large_live_bytes,
-        large_live_blocks,
-        heap_bytes,
-        break_bytes,
-        free_dirty_bytes,
-        cached_large_bytes,
-        metadata_bytes,
-        purged_bytes,
-        purge_calls,
-        thread_caches,
-        fork_generation,
-        sampled_blocks,
-        unguarded_objects,
-    ] = figures::figures().map(|(_, value)| value);
-    Statistics {
-        live_bytes,
-        live_blocks,
-        small_live_bytes,
-        medium_live_bytes,
-        large_live_bytes,
-        large_live_blocks,
-        heap_bytes,
-        break_bytes,
-        free_dirty_bytes,
-        cached_large_bytes,
-        metadata_bytes,
-        purged_bytes,
-        purge_calls,
-        thread_caches,
-        fork_generation,
-        sampled_blocks,
-        unguarded_objects,
-    }
+    Statistics::of(statistics::figures().map(|(_, value)| value))
 }

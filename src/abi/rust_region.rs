@@ -2,6 +2,7 @@
 
 pub use crate::paging::region::RegionError;
 
+use super::figures::figures;
 use super::region::RawPage;
 use crate::os::mapping::Protection;
 use crate::paging::region::{self, OnRange, RawOptions};
@@ -217,37 +218,39 @@ impl RegionPage {
     }
 }
 
-/// Numbers of a region: in bytes unless told. The header explains them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(missing_docs, reason = "explained in the header")]
-#[non_exhaustive]
-pub struct RegionStatistics {
-    pub size: usize,
-    pub budget: usize,
-    pub page_size: usize,
-    pub resident: usize,
-    pub staged: usize,
-    pub stored: usize,
-    pub store_size: usize,
-    pub pinned: usize,
-    pub dirty: usize,
-    pub metadata: usize,
-    pub kernel_faults: bool,
-    pub faults: usize,
-    pub zero_faults: usize,
-    pub staged_faults: usize,
-    pub stored_faults: usize,
-    pub file_faults: usize,
-    pub shared_faults: usize,
-    pub write_faults: usize,
-    pub prefetched: usize,
-    pub evicted: usize,
-    pub written_back: usize,
-    pub read_errors: usize,
-    pub write_errors: usize,
-    pub stall_ns: usize,
-    pub stall_p50_ns: usize,
-    pub stall_p99_ns: usize,
+figures! {
+    /// Numbers of a region: in bytes unless told. The header explains them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    #[allow(missing_docs, reason = "explained in the header")]
+    #[non_exhaustive]
+    pub struct RegionStatistics {
+        pub size: usize,
+        pub budget: usize,
+        pub page_size: usize,
+        pub resident: usize,
+        pub staged: usize,
+        pub stored: usize,
+        pub store_size: usize,
+        pub pinned: usize,
+        pub dirty: usize,
+        pub metadata: usize,
+        pub kernel_faults: bool,
+        pub faults: usize,
+        pub zero_faults: usize,
+        pub staged_faults: usize,
+        pub stored_faults: usize,
+        pub file_faults: usize,
+        pub shared_faults: usize,
+        pub write_faults: usize,
+        pub prefetched: usize,
+        pub evicted: usize,
+        pub written_back: usize,
+        pub read_errors: usize,
+        pub write_errors: usize,
+        pub stall_ns: usize,
+        pub stall_p50_ns: usize,
+        pub stall_p99_ns: usize,
+    }
 }
 
 impl Region {
@@ -368,63 +371,7 @@ impl Region {
 
     /// Numbers.
     pub fn statistics(&self) -> Result<RegionStatistics, RegionError> {
-        let figures = region::statistics(self.id)?;
-        let [
-            size,
-            budget,
-            page_size,
-            resident,
-            staged,
-            stored,
-            store_size,
-            pinned,
-            dirty,
-            metadata,
-            kernel_faults,
-            faults,
-            zero_faults,
-            staged_faults,
-            stored_faults,
-            file_faults,
-            shared_faults,
-            write_faults,
-            prefetched,
-            evicted,
-            written_back,
-            read_errors,
-            write_errors,
-            stall_ns,
-            stall_p50_ns,
-            stall_p99_ns,
-        ] = figures;
-        Ok(RegionStatistics {
-            size,
-            budget,
-            page_size,
-            resident,
-            staged,
-            stored,
-            store_size,
-            pinned,
-            dirty,
-            metadata,
-            kernel_faults: kernel_faults != 0,
-            faults,
-            zero_faults,
-            staged_faults,
-            stored_faults,
-            file_faults,
-            shared_faults,
-            write_faults,
-            prefetched,
-            evicted,
-            written_back,
-            read_errors,
-            write_errors,
-            stall_ns,
-            stall_p50_ns,
-            stall_p99_ns,
-        })
+        region::statistics(self.id).map(RegionStatistics::of)
     }
 
     /// The states of as many pages of 4 KiB as `out` has, from page `first` on.
