@@ -5,6 +5,7 @@ pub use crate::paging::region::RegionError;
 use super::figures::figures;
 use super::region::RawPage;
 use crate::os::mapping::Protection;
+use crate::os::process::ErrnoKept;
 use crate::paging::region::{self, OnRange, RawOptions};
 use core::ffi::c_int;
 use core::ops::Range;
@@ -123,6 +124,7 @@ impl RegionOptions {
 
     /// Creates the region.
     pub fn create(self) -> Result<Region, RegionError> {
+        let _kept = ErrnoKept::new();
         let (id, start) = region::create(&self.0)?;
         Ok(Region {
             id,
@@ -137,6 +139,7 @@ impl RegionOptions {
 /// Makes shared memory of `size` bytes, a multiple of 4 KiB; its descriptor, which is the caller's
 /// to close.
 pub fn shared_memory(size: usize) -> Result<c_int, RegionError> {
+    let _kept = ErrnoKept::new();
     region::shared_memory(size)
 }
 
@@ -293,6 +296,7 @@ impl Region {
 
     /// Makes it longer; see `glebe_region_expand`.
     pub fn expand(&mut self, bytes: usize) -> Result<(), RegionError> {
+        let _kept = ErrnoKept::new();
         region::expand(self.id, bytes)?;
         self.bytes = bytes;
         Ok(())
@@ -300,6 +304,7 @@ impl Region {
 
     /// Makes it shorter; what is behind the new end is lost, but for what goes to a file.
     pub fn contract(&mut self, bytes: usize) -> Result<(), RegionError> {
+        let _kept = ErrnoKept::new();
         region::contract(self.id, bytes)?;
         self.bytes = bytes;
         Ok(())
@@ -311,6 +316,7 @@ impl Region {
     /// where one of them is, and then nothing has changed.
     pub fn release(&mut self, range: Range<usize>) -> Result<(), RegionError> {
         let (address, bytes) = self.addresses(range)?;
+        let _kept = ErrnoKept::new();
         region::release(self.id, address, bytes)
     }
 
@@ -322,11 +328,13 @@ impl Region {
         protection: RegionProtection,
     ) -> Result<(), RegionError> {
         let (address, bytes) = self.addresses(range)?;
+        let _kept = ErrnoKept::new();
         region::protect(self.id, address, bytes, Some(protection.raw()))
     }
 
     /// Writes a file's dirty pages back, and waits for the device.
     pub fn sync(&self) -> Result<(), RegionError> {
+        let _kept = ErrnoKept::new();
         region::sync(self.id)
     }
 
@@ -352,6 +360,7 @@ impl Region {
 
     fn on_range(&self, what: OnRange, range: Range<usize>) -> Result<(), RegionError> {
         let (address, bytes) = self.addresses(range)?;
+        let _kept = ErrnoKept::new();
         region::on_range(self.id, what, address, bytes)
     }
 
@@ -366,16 +375,19 @@ impl Region {
 
     /// Sets another budget, and evicts down to it.
     pub fn set_budget(&self, bytes: usize) -> Result<(), RegionError> {
+        let _kept = ErrnoKept::new();
         region::set_budget(self.id, bytes)
     }
 
     /// Numbers.
     pub fn statistics(&self) -> Result<RegionStatistics, RegionError> {
+        let _kept = ErrnoKept::new();
         region::statistics(self.id).map(RegionStatistics::of)
     }
 
     /// The states of as many pages of 4 KiB as `out` has, from page `first` on.
     pub fn pages(&self, first: usize, out: &mut [RegionPage]) -> Result<(), RegionError> {
+        let _kept = ErrnoKept::new();
         region::pages(self.id, first, out.len(), |index, page| {
             if let Some(place) = out.get_mut(index) {
                 *place = RegionPage::of(page);
@@ -385,6 +397,7 @@ impl Region {
 
     /// Writes a file's dirty pages back and deletes the region; where that fails it comes back.
     pub fn delete(self) -> Result<(), (Region, RegionError)> {
+        let _kept = ErrnoKept::new();
         match region::delete(self.id, true) {
             Ok(()) => {
                 core::mem::forget(self);
@@ -398,6 +411,7 @@ impl Region {
 impl Drop for Region {
     /// Writes dirty pages back; those for which that fails are lost. `delete` tells.
     fn drop(&mut self) {
+        let _kept = ErrnoKept::new();
         if region::delete(self.id, true).is_err() {
             let _ = region::delete(self.id, false);
         }
