@@ -187,6 +187,14 @@ impl Bin {
         self.head.load(Ordering::Relaxed) == 0
     }
 
+    /// Asks the processor for the first and the last line of the first block, of `class`.
+    #[inline(always)]
+    pub(super) fn prefetch_first(&self, class: SizeClass) {
+        let first = self.head.load(Ordering::Relaxed);
+        cpu::prefetch(first);
+        cpu::prefetch(first.wrapping_add(class.block_bytes() - 1));
+    }
+
     /// Whether a push leaves room.
     pub(super) fn has_room_to_spare(&self) -> bool {
         self.room.load(Ordering::Relaxed) > 1
