@@ -146,12 +146,13 @@ impl Drawing<'_> {
             if state == MapPageState::Absent {
                 self.absent(first_run, start, end, region, tables.as_deref_mut())?;
             } else {
-                let is_huge = run.categories & HUGE != 0 && state == MapPageState::Resident;
+                let is_resident = state == MapPageState::Resident;
+                let is_huge = run.categories & HUGE != 0 && is_resident;
                 let run = MapRun {
                     start,
                     end,
                     state,
-                    is_dirty: state == MapPageState::Resident
+                    is_dirty: is_resident
                         && run.categories & FILE == 0
                         && !region.is_shared
                         && region.kind != MapKind::Kernel,
@@ -161,7 +162,12 @@ impl Drawing<'_> {
                         PAGE_BYTES
                     },
                 };
-                self.run(first_run, run, region)?;
+                match tables.as_deref_mut() {
+                    Some(tables) if region.kind == MapKind::PagedRegion && run.is_dirty => {
+                        self.run_by_units(first_run, run, region, tables)?;
+                    }
+                    _ => self.run(first_run, run, region)?,
+                }
             }
             at = end.max(at);
         }
@@ -193,6 +199,32 @@ impl Drawing<'_> {
                 page_bytes: PAGE_BYTES,
             };
             self.run(first_run, run, region)?;
+            at = next;
+        }
+        Some(())
+    }
+
+    /// Adds a run of resident pages of an explicit region. What that has read from a file is anonymous
+    /// memory to the kernel, which takes it for dirty.
+    fn run_by_units(
+        &mut self,
+        first_run: usize,
+        run: MapRun,
+        region: &mut MapRegion,
+        tables: &mut Tables,
+    ) -> Option<()> {
+        let mut at = run.start;
+        while at < run.end {
+            let told = tables.dirty_run(self.present, at, run.end);
+            let (next, is_dirty) = told.unwrap_or((run.end, run.is_dirty));
+            let next = if next > at { next } else { run.end };
+            let part = MapRun {
+                start: at,
+                end: next,
+                is_dirty,
+                ..run
+            };
+            self.run(first_run, part, region)?;
             at = next;
         }
         Some(())

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`model`] | what a map says |
 //! | [`mappings`] | the kernel's list of mappings |
-//! | [`tables`] | glebe's tables in the process, where it runs glebe |
+//! | [`tables`] | glebe's tables in the process, where it runs glebe, page tables among them |
 //! | [`drawing`] | both put together with the kernel's word on each page |
 //! | here | the map, and what the kernel is asked |
 //!
@@ -457,9 +457,16 @@ mod tests {
         assert_eq!(rest.dirty_bytes, 3 * PAGE_BYTES);
         let resident = runs.iter().find(|run| run.state == MapPageState::Resident);
         assert_eq!(resident.map(|run| run.start), Some(start + 5 * PAGE_BYTES));
-        mapping::unmap(start, 64 * PAGE_BYTES);
+        assert!(mapping::discard(
+            start + 5 * PAGE_BYTES,
+            3 * PAGE_BYTES,
+            false
+        ));
         map.refresh().expect("/proc");
-        assert_eq!(regions_of(&map, start, start + 64 * PAGE_BYTES).len(), 0);
+        let refreshed = regions_of(&map, start, start + 64 * PAGE_BYTES);
+        let resident: usize = refreshed.iter().map(|(it, _)| it.resident_bytes).sum();
+        assert_eq!((refreshed.len(), resident), (2, 0));
+        mapping::unmap(start, 64 * PAGE_BYTES);
     }
 
     #[test]

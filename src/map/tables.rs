@@ -4,7 +4,9 @@
 //! that would lead out of bounds or round in a circle, and the worst that comes of it is a region
 //! that is named wrongly.
 
-use super::model::{MapKind, MapPageState};
+mod page_entries;
+
+use super::model::MapKind;
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, round_up};
 use crate::metadata::MOST_KNOWN;
 use crate::metadata::span::{Kind, RECORDS_PER_BLOCK, Span, SpanImage};
@@ -12,9 +14,7 @@ use crate::observe::status_page::{LAYOUT, MAGIC, ROOTS, Root, WORDS};
 use crate::os::mapped_array::MappedArray;
 use crate::os::pagemap::PageRun;
 use crate::os::process_memory::{AnyBytes, ProcessMemory};
-use crate::paging::picture::{
-    self, AREA_SHIFT, AREA_WORDS, AREAS_PER_BLOCK, Elsewhere, LEAF_PAGES, PAGE_SHIFT, Published,
-};
+use crate::paging::picture::{self, AREA_WORDS, PAGE_SHIFT, Published};
 use crate::segment;
 use core::ops::Range;
 
@@ -102,8 +102,10 @@ struct Purpose {
     start: usize,
     end: usize,
     kind: MapKind,
-    /// Explicit region: where its entries are.
-    entries: usize,
+    /// Explicit region: where the directory of its page table is.
+    directory: usize,
+    /// Explicit region of a file: pages of a unit.
+    file_unit_pages: usize,
 }
 
 /// What lies at an address, and how far it reaches.
@@ -129,8 +131,10 @@ pub(super) struct Tables {
     span_block: Option<(usize, usize)>,
     areas: Window<[usize; AREA_WORDS]>,
     area_block: Option<(usize, usize)>,
+    /// Entries, of the heap and of regions, by the addresses of pages.
     leaf: Window<u64>,
-    entries: Window<u64>,
+    /// Words of directories of regions, by the addresses of areas.
+    directory: Window<usize>,
     /// A large object goes on up to there.
     object: Option<(usize, MapKind)>,
 }
@@ -149,7 +153,7 @@ impl Tables {
             areas: Window::new(),
             area_block: None,
             leaf: Window::new(),
-            entries: Window::new(),
+            directory: Window::new(),
             object: None,
         }
     }
@@ -202,7 +206,7 @@ impl Tables {
         self.spans.forget();
         self.areas.forget();
         self.leaf.forget();
-        self.entries.forget();
+        self.directory.forget();
         self.span_block = None;
         self.area_block = None;
         self.object = None;
@@ -218,7 +222,18 @@ impl Tables {
         self.note_purposes().is_some()
     }
 
-    fn note(&mut self, start: usize, bytes: usize, kind: MapKind, entries: usize) -> Option<()> {
+    fn note(&mut self, start: usize, bytes: usize, kind: MapKind) -> Option<()> {
+        self.note_purpose(start, bytes, kind, 0, 0)
+    }
+
+    fn note_purpose(
+        &mut self,
+        start: usize,
+        bytes: usize,
+        kind: MapKind,
+        directory: usize,
+        file_unit_pages: usize,
+    ) -> Option<()> {
         // Nothing else begins in its last page.
         let end = start.checked_add(bytes);
         let end = end.and_then(|end| round_up(end, 1 << PAGE_SHIFT));
@@ -229,7 +244,8 @@ impl Tables {
             start,
             end,
             kind,
-            entries,
+            directory,
+            file_unit_pages,
         };
         self.purposes.push(purpose).then_some(())
     }
@@ -237,21 +253,21 @@ impl Tables {
     fn note_purposes(&mut self) -> Option<()> {
         let tables: [[usize; 3]; MOST_KNOWN] = self.array(Root::Tables);
         for [start, bytes, guard] in tables {
-            self.note(start.saturating_sub(guard), guard, MapKind::Guard, 0)?;
-            self.note(start, bytes, MapKind::HeapTables, 0)?;
-            self.note(start.saturating_add(bytes), guard, MapKind::Guard, 0)?;
+            self.note(start.saturating_sub(guard), guard, MapKind::Guard)?;
+            self.note(start, bytes, MapKind::HeapTables)?;
+            self.note(start.saturating_add(bytes), guard, MapKind::Guard)?;
         }
         let start = self.word(self.root(Root::StagingStart));
         let frames = self.word(self.root(Root::StagingFrames));
         let bytes = frames.saturating_mul(1 << PAGE_SHIFT);
-        self.note(start, bytes, MapKind::PagingStore, 0)?;
+        self.note(start, bytes, MapKind::PagingStore)?;
         self.note_store(self.root(Root::Store))?;
         let [base, reserved, _]: [usize; 3] = self.array(Root::DataSection);
-        self.note(base, reserved, MapKind::DataSection, 0)?;
+        self.note(base, reserved, MapKind::DataSection)?;
         let segments: [[usize; segment::REGISTER_WORDS]; segment::PLACES] =
             self.array(Root::Segments);
         for [base, _, reserved] in segments {
-            self.note(base, reserved, MapKind::Segment, 0)?;
+            self.note(base, reserved, MapKind::Segment)?;
         }
         let regions: [[usize; picture::PUBLISHED_WORDS]; picture::REGION_PLACES] =
             self.array(Root::Regions);
@@ -261,16 +277,16 @@ impl Tables {
             if start == 0 {
                 continue;
             }
-            let entries = word(Published::Entries);
-            let (bytes, staging) = (word(Published::MostBytes), word(Published::Staging));
-            self.note(start, bytes, MapKind::PagedRegion, entries)?;
-            self.note(entries, word(Published::TableBytes), MapKind::HeapTables, 0)?;
-            self.note(
-                staging,
-                word(Published::StagingBytes),
-                MapKind::PagingStore,
-                0,
+            self.note_purpose(
+                start,
+                word(Published::MostBytes),
+                MapKind::PagedRegion,
+                word(Published::Directory),
+                word(Published::FileUnitPages),
             )?;
+            let (table, staging) = (word(Published::Table), word(Published::Staging));
+            self.note(table, word(Published::TableBytes), MapKind::HeapTables)?;
+            self.note(staging, word(Published::StagingBytes), MapKind::PagingStore)?;
             self.note_store(word(Published::Store))?;
         }
         let purposes = self.purposes.as_mut_slice();
@@ -281,7 +297,7 @@ impl Tables {
     fn note_store(&mut self, words: usize) -> Option<()> {
         let [start, blocks] = self.memory.read_one(words).unwrap_or([0_usize; 2]);
         let bytes = blocks.saturating_mul(picture::STORE_BLOCK_BYTES);
-        self.note(start, bytes, MapKind::PagingStore, 0)
+        self.note(start, bytes, MapKind::PagingStore)
     }
 
     /// The array that a root leads to.
@@ -447,93 +463,6 @@ impl Tables {
             block_end
         }
     }
-
-    /// Where the absent pages from `start` on are, in the same place all, and how far; `end` at
-    /// most.
-    pub(super) fn absent_run(
-        &mut self,
-        present: Present<'_>,
-        start: usize,
-        end: usize,
-    ) -> (usize, MapPageState) {
-        let purposes = self.purposes.as_slice();
-        let next = purposes.partition_point(|purpose| purpose.end <= start);
-        let purpose = purposes.get(next).copied().filter(|it| it.start <= start);
-        let state_at = |tables: &mut Tables, address: usize| match purpose {
-            Some(region) if region.entries != 0 => tables.state_in_region(present, region, address),
-            Some(_) => (end, MapPageState::Absent),
-            None => tables.state_in_heap(present, address, end),
-        };
-        let (mut at, state) = state_at(self, start);
-        while at < end {
-            let (next, same) = state_at(self, at);
-            if same != state || next <= at {
-                break;
-            }
-            at = next;
-        }
-        (at.min(end), state)
-    }
-
-    fn state_in_region(
-        &mut self,
-        present: Present<'_>,
-        region: Purpose,
-        address: usize,
-    ) -> (usize, MapPageState) {
-        let page = (address - region.start) >> PAGE_SHIFT;
-        let pages = (region.end - region.start) >> PAGE_SHIFT;
-        let place = region.entries + page * size_of::<u64>();
-        // The window is one for all regions: a region's pages are numbered by their addresses.
-        let number = address >> PAGE_SHIFT;
-        let end = number + pages - page;
-        match self.entries.get(self.memory, present, number, place, end) {
-            Ok(word) => {
-                let state = state_of(picture::entry_of_region(word));
-                (address + (1 << PAGE_SHIFT), state)
-            }
-            Err(absent) => (address + (absent << PAGE_SHIFT), MapPageState::Absent),
-        }
-    }
-
-    fn state_in_heap(
-        &mut self,
-        present: Present<'_>,
-        address: usize,
-        end: usize,
-    ) -> (usize, MapPageState) {
-        let number = address >> AREA_SHIFT;
-        let block = number / AREAS_PER_BLOCK;
-        let held = self.area_block.filter(|(held, _)| *held == block);
-        let (_, start) = held.unwrap_or_else(|| {
-            let place = self.root(Root::AreaBlocks) + block * WORD;
-            (block, self.word(place))
-        });
-        self.area_block = Some((block, start));
-        if start == 0 {
-            let block_end = ((block + 1) * AREAS_PER_BLOCK) << AREA_SHIFT;
-            return (block_end.min(end), MapPageState::Absent);
-        }
-        let place = start + number % AREAS_PER_BLOCK * AREA_WORDS * WORD;
-        let areas = (block + 1) * AREAS_PER_BLOCK;
-        let leaf = match self.areas.get(self.memory, present, number, place, areas) {
-            Ok(area) => picture::leaf_of(area).ok_or(1),
-            Err(areas) => Err(areas),
-        };
-        let leaf = match leaf {
-            Ok(leaf) => leaf,
-            Err(areas) => {
-                let absent_end = (number + areas) << AREA_SHIFT;
-                return (absent_end.min(end), MapPageState::Absent);
-            }
-        };
-        let page = address >> PAGE_SHIFT;
-        let leaf_end = (page / LEAF_PAGES + 1) * LEAF_PAGES;
-        let place = leaf + page % LEAF_PAGES * size_of::<u64>();
-        let word = self.leaf.get(self.memory, present, page, place, leaf_end);
-        let state = word.ok().and_then(picture::heap_entry);
-        (address + (1 << PAGE_SHIFT), state_of(state))
-    }
 }
 
 /// The roots of the status page that begins among `words`, which lie at `address`.
@@ -565,15 +494,5 @@ fn purpose_of(kind: Kind) -> Option<MapKind> {
         Kind::Free => Some(MapKind::FreeHeap),
         Kind::Sampled => Some(MapKind::GuardedObject),
         _ => None,
-    }
-}
-
-fn state_of(place: Option<Elsewhere>) -> MapPageState {
-    match place {
-        None => MapPageState::Absent,
-        Some(Elsewhere::Staged) => MapPageState::Staged,
-        Some(Elsewhere::Compressed) => MapPageState::Compressed,
-        Some(Elsewhere::Same) => MapPageState::SameFilled,
-        Some(Elsewhere::Spilled) => MapPageState::Filed,
     }
 }

@@ -98,21 +98,35 @@ impl Pagemap {
         bytes: usize,
         each: &mut impl FnMut(usize, usize),
     ) {
-        let scanned = pagemap.is_some_and(|pagemap| pagemap.scan(start, bytes, each).is_ok());
+        let scanned = pagemap.is_some_and(|pagemap| pagemap.scan(start, bytes, 0, each).is_ok());
         if !scanned {
             by_mincore(start, bytes, each);
         }
+    }
+
+    /// Bytes of a mapped range that are in memory or in the kernel's swap, without those pages that
+    /// were read and never written, as far as the kernel tells these apart: they are all one.
+    pub(crate) fn used_bytes(pagemap: Option<Pagemap>, start: usize, bytes: usize) -> usize {
+        let mut used = 0;
+        let mut each = |_, bytes| used += bytes;
+        let scanned = pagemap.is_some_and(|it| it.scan(start, bytes, ZERO_PAGE, &mut each).is_ok());
+        if !scanned {
+            used = 0;
+            by_mincore(start, bytes, &mut |_, bytes| used += bytes);
+        }
+        used
     }
 
     fn scan(
         self,
         start: usize,
         bytes: usize,
+        none_of: u64,
         each: &mut impl FnMut(usize, usize),
     ) -> Result<(), Errno> {
         let resident = Filter {
             all_of: 0,
-            none_of: 0,
+            none_of,
             any_of: RESIDENT,
         };
         self.scan_for(resident, start, start + bytes, &mut |run| {
@@ -440,7 +454,7 @@ mod tests {
         let opened = Pagemap::open().expect("/proc");
         let mut runs = Vec::new();
         if opened
-            .scan(start, 6 * page_bytes(), &mut |start, bytes| {
+            .scan(start, 6 * page_bytes(), 0, &mut |start, bytes| {
                 runs.push((start, bytes))
             })
             .is_err()

@@ -62,7 +62,7 @@ pub(crate) fn heap_entry(word: u64) -> Option<Elsewhere> {
 }
 
 /// What the entry of a page of an explicit region says.
-pub(crate) use region::entry_of_region;
+pub(crate) use region::{entry_of_region, is_dirty_in_region};
 
 /// The address of the leaf of an area, by its record; `None` where it has none.
 pub(crate) fn leaf_of(area: [usize; AREA_WORDS]) -> Option<usize> {

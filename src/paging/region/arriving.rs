@@ -12,8 +12,9 @@ use super::super::page_table::PAGE_BYTES;
 use super::super::store::codec;
 use super::super::store::compressed_memory::CompressedMemory;
 use super::control::{BUFFER_BYTES, Count};
+use super::entry::{Entry, State};
 use super::options::{Eviction, Kind, RegionError};
-use super::table::{Entry, State, UnitList};
+use super::unit_list::UnitList;
 use super::worker::Worker;
 use crate::os::errno::Errno;
 use crate::os::helper_thread::Patience;
@@ -106,7 +107,6 @@ impl Worker {
     /// A unit is about to be in its place: whoever its arrival lets go on finds the entry so.
     fn admit(&mut self, unit: usize, proven: bool, dirty: bool) {
         let table = self.control.table;
-        self.touched = self.touched.max(unit + 1);
         let entry = table.unit(unit);
         if dirty && !entry.is_dirty() {
             self.control.count(Count::Dirty, 1);
@@ -128,10 +128,10 @@ impl Worker {
 
     /// Whether a unit that comes back would not have left if memory had been twice as large.
     fn left_lately(&self, unit: usize) -> bool {
-        let distance = self.evictions.wrapping_sub(self.control.table.left(unit));
+        let age = self.control.table.unit(unit).age();
         self.control.plan.eviction == Eviction::Adaptive
-            && self.control.table.left(unit) != 0
-            && (distance as usize) < self.control.counted(Count::Resident)
+            && age != 0
+            && self.evictions_since(age) < self.control.counted(Count::Resident)
     }
 
     /// Reads units from the file to their places.

@@ -6,9 +6,9 @@
 use super::super::page_table::PAGE_BYTES;
 use super::super::store::codec;
 use super::control::Count;
+use super::entry::{Entry, State};
 use super::options::{Eviction, Kind, RegionError};
-use super::table::{Entry, State};
-use super::worker::Worker;
+use super::worker::{AGES, Worker};
 use crate::os::errno::Errno;
 use crate::os::mapping;
 use crate::os::pagemap::Pagemap;
@@ -53,15 +53,16 @@ impl Worker {
     }
 
     fn victim(&self) -> Option<usize> {
+        let table = &self.control.table;
         if self.control.plan.eviction == Eviction::Newest {
-            return self.fresh.newest_but(&self.control.table, SPARED);
+            return self.fresh.newest_but(table, SPARED);
         }
         let all = self.fresh.length() + self.proven.length();
         let from_fresh = self.fresh.length() > (all / FRESH_SHARE).max(FEW);
         if from_fresh || self.proven.length() <= FEW {
-            self.fresh.oldest().or(self.proven.oldest())
+            self.fresh.oldest(table).or(self.proven.oldest(table))
         } else {
-            self.proven.oldest()
+            self.proven.oldest(table)
         }
     }
 
@@ -112,7 +113,7 @@ impl Worker {
             .move_unit(unit, State::Staged, number as u64);
         self.control.count(Count::Staged, 1);
         self.control.count(Count::Evicted, 1);
-        self.evictions = self.evictions.wrapping_add(1);
+        self.evictions += 1;
         self.control.table.set_frame(number, Some(unit));
         self.head += 1;
         true
@@ -137,7 +138,7 @@ impl Worker {
         mapping::discard_without_errno(frame, self.control.plan.unit_bytes);
         self.control.table.set_frame(number, None);
         self.control.count(Count::Staged, -1);
-        self.control.table.note_left(unit, self.evictions);
+        self.note_left(unit);
         self.tail += 1;
         true
     }
@@ -157,7 +158,7 @@ impl Worker {
                 mapping::discard_without_errno(frame, self.control.plan.unit_bytes);
                 self.control.table.set_frame(number, None);
                 self.control.count(Count::Staged, -1);
-                self.control.table.note_left(unit, self.evictions);
+                self.note_left(unit);
                 true
             }
             _ => true,
@@ -181,18 +182,19 @@ impl Worker {
             self.protect(unit, true);
             self.gather(address);
         }
+        // Before its entries say where it went: they tell which list it is in, and where.
+        let table = self.control.table;
+        self.list_of(unit).remove(&table, unit);
         if !self.store_unit(unit, self.control.buffer) {
             self.protect(unit, false);
+            self.list_of(unit).push(&table, unit);
             self.put_off(unit);
             return false;
         }
-        // The store has set the state: what counted the unit by it is told by hand.
-        let table = self.control.table;
-        self.list_of(unit).remove(&table, unit);
         self.control.count(Count::Resident, -1);
         self.control.count(Count::Evicted, 1);
-        self.evictions = self.evictions.wrapping_add(1);
-        table.note_left(unit, self.evictions);
+        self.evictions += 1;
+        self.note_left(unit);
         mapping::discard_without_errno(address, bytes);
         self.wake(unit);
         true
@@ -321,8 +323,11 @@ impl Worker {
     /// to be had back, since the program locked it, stays.
     pub(super) fn release(&mut self, first: usize, units: usize) -> Result<usize, RegionError> {
         let table = self.control.table;
-        let end = (first + units).min(self.touched);
-        if (first..end).any(|unit| table.unit(unit).pins() > 0) {
+        let all = first..first + units;
+        if table
+            .known(all.clone())
+            .any(|unit| table.unit(unit).pins() > 0)
+        {
             return Err(RegionError::Pinned);
         }
         // Touches of what is gone wait for this thread, which has forgotten it then.
@@ -330,9 +335,9 @@ impl Worker {
             let bytes = (end - first) * self.control.plan.unit_bytes;
             mapping::discard_without_errno(self.control.address(first), bytes)
         };
-        let all_gone = first >= end || discard(first, end);
+        let all_gone = discard(all.start, all.end);
         let mut outcome = Ok(0);
-        for unit in first..end {
+        for unit in table.known(all.clone()) {
             if !all_gone && !discard(unit, unit + 1) {
                 outcome = Err(RegionError::Pinned);
                 continue;
@@ -345,6 +350,7 @@ impl Worker {
             let entry = table.unit(unit);
             table.set_flags(unit, entry.unreadable(before.is_unreadable()));
         }
+        table.trim(all);
         outcome
     }
 
@@ -367,6 +373,24 @@ impl Worker {
         for page in table.pages_of(unit) {
             table.set(page, Entry::new(State::Absent, 0));
         }
-        table.note_left(unit, 0);
+    }
+
+    /// Notes that a unit left memory just now.
+    fn note_left(&self, unit: usize) {
+        let table = self.control.table;
+        table.set_flags(unit, table.unit(unit).aged(self.age()));
+    }
+
+    /// The clock by which units age: steps of evictions, from 1 to the largest and round again.
+    pub(super) fn age(&self) -> u16 {
+        #[expect(clippy::cast_possible_truncation, reason = "below AGES")]
+        let step = (self.evictions / self.age_step % AGES) as u16;
+        step + 1
+    }
+
+    /// Evictions since a unit left whose age is `age`; fewer for one that left long ago.
+    pub(super) fn evictions_since(&self, age: u16) -> usize {
+        let steps = usize::from(self.age()) + AGES - usize::from(age);
+        steps % AGES * self.age_step
     }
 }

@@ -1,9 +1,8 @@
 //! Regions: ranges of addresses with a budget of their own, which programs create by name.
 //!
 //! The engine beside this keeps one budget for the heap, whose memory comes in granules from
-//! everywhere. A region is one range, so its page table is an array; and it has a thread, a
-//! userfaultfd and a store of its own, so regions know nothing of each other, and deleting one
-//! leaves nothing behind.
+//! everywhere. A region is one range, with a page table, a thread, a userfaultfd and a store of its
+//! own; so regions know nothing of each other, and deleting one leaves nothing behind.
 //!
 //! | file | what |
 //! |---|---|
@@ -11,7 +10,8 @@
 //! | [`control`] | what the thread and its callers share; requests |
 //! | [`worker`] | the thread: faults, requests |
 //! | [`arriving`], [`leaving`] | how units come and go |
-//! | [`table`] | the page table, lists of units |
+//! | [`table`], [`entry`] | the page table |
+//! | [`unit_list`] | lists of the units in memory |
 //! | [`stalls`] | how long touches took |
 //! | [`published`] | where regions lie, for who reads it from outside |
 //! | [`view`] | what a region says of itself |
@@ -19,11 +19,13 @@
 
 mod arriving;
 mod control;
+mod entry;
 mod leaving;
 mod options;
 mod published;
 mod stalls;
 mod table;
+mod unit_list;
 mod view;
 mod worker;
 
@@ -39,7 +41,9 @@ use control::{Control, FAILED, Memory, Request, STARTING};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use options::{Kind, Plan};
 pub use options::{RawOptions, RegionError};
-pub(crate) use published::{PUBLISHED_WORDS, Published, entry_of_region, published};
+pub(crate) use published::{
+    PUBLISHED_WORDS, Published, entry_of_region, is_dirty_in_region, published,
+};
 pub use view::RawPage;
 pub(crate) use view::{pages, statistics};
 

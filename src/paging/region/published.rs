@@ -3,11 +3,12 @@
 use super::super::picture::Elsewhere;
 use super::PLACES;
 use super::control::Control;
-use super::table::{Entry, State};
+use super::entry::{Entry, State};
+use super::options::Kind;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Words about a region.
-pub(crate) const PUBLISHED_WORDS: usize = 7;
+pub(crate) const PUBLISHED_WORDS: usize = 9;
 
 /// The words' places.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +18,14 @@ pub(crate) enum Published {
     Start = 0,
     /// Bytes that it may grow to.
     MostBytes,
-    /// Address of its entries, a word for each page of 4 KiB; also where its table starts.
-    Entries,
-    /// Bytes of the table.
+    /// Address of its table.
+    Table,
+    /// Bytes of that.
     TableBytes,
+    /// Address of the directory in it: for each 2 MiB the address of a leaf, or 0.
+    Directory,
+    /// Of a file: pages of a unit, whose first entry says whether it is dirty. Else 0.
+    FileUnitPages,
     /// Address of its staging.
     Staging,
     /// Bytes of that.
@@ -39,13 +44,18 @@ pub(crate) const fn published() -> *const () {
 
 /// Publishes a region.
 pub(super) fn set(place: usize, control: &Control) {
-    let (entries, table_bytes) = control.table.range();
+    let (table, table_bytes) = control.table.range();
     let (staging, staging_bytes) = control.staging_range();
     let words = [
         control.start,
         control.plan.most_bytes,
-        entries,
+        table,
         table_bytes,
+        control.table.directory(),
+        match control.plan.kind {
+            Kind::File => control.table.unit_pages(),
+            Kind::Anonymous | Kind::Shared => 0,
+        },
         staging,
         staging_bytes,
         control.store.words().addr(),
@@ -74,4 +84,9 @@ pub(crate) fn entry_of_region(word: u64) -> Option<Elsewhere> {
         State::Same => Some(Elsewhere::Same),
         State::Absent | State::Resident => None,
     }
+}
+
+/// Whether the entry of the first page of a unit says that its file does not have it.
+pub(crate) fn is_dirty_in_region(word: u64) -> bool {
+    Entry::of_word(word).is_dirty()
 }

@@ -1,136 +1,54 @@
-//! The page table of a region: one flat array of entries, a word for each page of the kernel's, and
-//! the lists of its resident units. Both are sparse: what was never touched takes no memory.
+//! The page table of a region: a directory of areas of 2 MiB, and a leaf of entries, a word for each
+//! page of the kernel's, for each area of which something is known.
 //!
-//! The region's thread alone writes; others may read at any time.
+//! ```text
+//! offset in the region: | area | page (9) | offset in the page (12) |
+//!                          |        |
+//!              directory --+        +-- leaf: 512 entries of 8 bytes, one 4 KiB page
+//!              a word for each area: address of its leaf, or 0
+//! ```
+//!
+//! A leaf is there from the first entry that is not zero until nothing is known of its area any
+//! more. Address space for all of them is reserved at first, so that none can be missing when a
+//! fault wants it; what was never used of that, as of the directory, takes no memory.
+//!
+//! The region's thread alone writes; others may read at any time. One that reads while a leaf goes
+//! sees zeroes, or for a moment another area's entries: callers hold the region's place in the
+//! table of handles, so that is who reads from outside.
 
-use super::super::page_table::PAGE_SHIFT;
+use super::super::page_table::{AREA_SHIFT, LEAF_PAGES, PAGE_BYTES, PAGE_SHIFT};
+use super::entry::{Entry, State};
+use super::unit_list::Node;
 use crate::os::mapping;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// Where the contents of a page are. The numbers are those of the header.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(super) enum State {
-    /// Nowhere: zero, or as the file or the shared memory has it.
-    Absent = 0,
-    /// In memory.
-    Resident = 1,
-    /// In a frame of staging, which the payload numbers.
-    Staged = 2,
-    /// In the store, whose handle is the payload.
-    Stored = 3,
-    /// A word again and again, which is the payload.
-    Same = 4,
+type Leaf = [AtomicU64; LEAF_PAGES];
+const _: () = assert!(size_of::<Leaf>() == PAGE_BYTES);
+
+/// What is handed out of the table's memory.
+struct Counts {
+    /// Leaves that were ever in use: of those behind, nothing was touched.
+    leaves: AtomicUsize,
+    /// Of these, the free ones: so many places of `free_leaves` are filled.
+    free_leaves: AtomicUsize,
+    /// Nodes that were ever in use.
+    nodes: AtomicU32,
+    /// The first of these that is free.
+    free_node: AtomicU32,
 }
 
-/// An entry:
-///
-/// ```text
-/// | payload (40 bits) | 0 | pins (12) | 0 | unreadable | proven | dirty | state (3) |
-/// ```
-///
-/// What concerns the unit (pins and flags) stands in the entry of its first page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Entry(u64);
-
-const STATE: u64 = 7;
-const DIRTY: u64 = 1 << 3;
-const PROVEN: u64 = 1 << 4;
-const UNREADABLE: u64 = 1 << 5;
-const PINS_SHIFT: u32 = 8;
-/// Pins of a page at a time.
-pub(super) const MOST_PINS: u64 = (1 << 12) - 1;
-const PAYLOAD_SHIFT: u32 = 24;
-
-impl Entry {
-    /// An entry in that state.
-    pub(super) fn new(state: State, payload: u64) -> Entry {
-        debug_assert!(payload < 1 << 40);
-        Entry(payload << PAYLOAD_SHIFT | state as u64)
-    }
-
-    /// The entry that a word of another process is.
-    pub(super) fn of_word(word: u64) -> Entry {
-        Entry(word)
-    }
-
-    /// Where the page is.
-    pub(super) fn state(self) -> State {
-        match self.0 & STATE {
-            1 => State::Resident,
-            2 => State::Staged,
-            3 => State::Stored,
-            4 => State::Same,
-            _ => State::Absent,
-        }
-    }
-
-    /// What goes with the state.
-    pub(super) fn payload(self) -> u64 {
-        self.0 >> PAYLOAD_SHIFT
-    }
-
-    /// Whether the file does not have it.
-    pub(super) fn is_dirty(self) -> bool {
-        self.0 & DIRTY != 0
-    }
-
-    /// Whether it was wanted back soon.
-    pub(super) fn is_proven(self) -> bool {
-        self.0 & PROVEN != 0
-    }
-
-    /// Whether nobody may read it, not even we.
-    pub(super) fn is_unreadable(self) -> bool {
-        self.0 & UNREADABLE != 0
-    }
-
-    /// How often it is pinned.
-    pub(super) fn pins(self) -> u64 {
-        self.0 >> PINS_SHIFT & MOST_PINS
-    }
-
-    fn with(self, flag: u64, set: bool) -> Entry {
-        Entry(if set { self.0 | flag } else { self.0 & !flag })
-    }
-
-    pub(super) fn dirty(self, set: bool) -> Entry {
-        self.with(DIRTY, set)
-    }
-
-    pub(super) fn proven(self, set: bool) -> Entry {
-        self.with(PROVEN, set)
-    }
-
-    pub(super) fn unreadable(self, set: bool) -> Entry {
-        self.with(UNREADABLE, set)
-    }
-
-    pub(super) fn pinned(self, pins: u64) -> Entry {
-        Entry(self.0 & !(MOST_PINS << PINS_SHIFT) | pins << PINS_SHIFT)
-    }
-
-    /// The same unit's flags in another state.
-    pub(super) fn moved(self, state: State, payload: u64) -> Entry {
-        let flags = self.0 & ((1 << PAYLOAD_SHIFT) - 1) & !STATE;
-        Entry(Entry::new(state, payload).0 | flags)
-    }
-}
-
-/// Neighbours of a unit in a list, while it is in one; else `older` is the count of evictions when
-/// it left.
-struct Link {
-    newer: AtomicU32,
-    older: AtomicU32,
-}
-
-/// The entries and links of a region.
+/// The page table of a region, its lists' nodes, and what is in each frame of staging; addresses of
+/// arrays in one mapping.
 #[derive(Clone, Copy)]
 pub(super) struct Table {
-    entries: usize,
-    links: usize,
-    /// What is in each frame of staging.
+    /// [`Counts`]; also where the mapping starts.
+    counts: usize,
+    directory: usize,
+    free_leaves: usize,
     frames: usize,
+    nodes: usize,
+    leaves: usize,
     pages: usize,
     frame_count: usize,
     /// Of a unit: pages, as a power of two.
@@ -140,41 +58,59 @@ pub(super) struct Table {
 impl Table {
     /// Maps one for a region of `bytes` and so many frames of staging; `None` out of memory.
     pub(super) fn map(bytes: usize, unit_bytes: usize, frame_count: usize) -> Option<Table> {
-        let pages = bytes >> PAGE_SHIFT;
         let unit_shift = unit_bytes.trailing_zeros() - PAGE_SHIFT;
-        let table = Table {
-            entries: 0,
-            links: 0,
-            frames: 0,
+        let pages = bytes >> PAGE_SHIFT;
+        let at_zero = Table::at(0, pages, unit_shift, frame_count);
+        let start = mapping::map_sparse(at_zero.end())?;
+        mapping::advise_small(start, at_zero.end());
+        mapping::name(start, at_zero.end(), c"glebe region table");
+        Some(Table::at(start, pages, unit_shift, frame_count))
+    }
+
+    fn at(start: usize, pages: usize, unit_shift: u32, frame_count: usize) -> Table {
+        let areas = pages.div_ceil(LEAF_PAGES);
+        let units = pages >> unit_shift;
+        let directory = start + size_of::<Counts>();
+        let frames = directory + areas * size_of::<AtomicUsize>();
+        let free_leaves = frames + frame_count * size_of::<AtomicU64>();
+        let nodes = (free_leaves + areas * size_of::<AtomicU32>()).next_multiple_of(8);
+        // Node 0 is none.
+        let leaves = nodes + (units + 1) * size_of::<Node>();
+        Table {
+            counts: start,
+            directory,
+            free_leaves,
+            frames,
+            nodes,
+            leaves: leaves.next_multiple_of(PAGE_BYTES),
             pages,
             frame_count,
             unit_shift,
-        };
-        let start = mapping::map_sparse(table.mapped_bytes())?;
-        mapping::advise_small(start, table.mapped_bytes());
-        mapping::name(start, table.mapped_bytes(), c"glebe region table");
-        let links = start + pages * size_of::<AtomicU64>();
-        Some(Table {
-            entries: start,
-            links,
-            frames: links + table.units() * size_of::<Link>(),
-            ..table
-        })
+        }
+    }
+
+    fn end(&self) -> usize {
+        self.leaves + self.areas() * size_of::<Leaf>()
     }
 
     /// Unmaps it, which nobody uses any more.
     pub(super) fn unmap(&self) {
-        mapping::unmap(self.entries, self.mapped_bytes());
+        let (start, bytes) = self.range();
+        mapping::unmap(start, bytes);
     }
 
     /// Start and bytes of it.
     pub(super) fn range(&self) -> (usize, usize) {
-        (self.entries, self.mapped_bytes())
+        (self.counts, self.end() - self.counts)
     }
 
-    fn mapped_bytes(&self) -> usize {
-        let words = self.pages + self.frame_count;
-        (words * size_of::<AtomicU64>() + self.units() * size_of::<Link>()).next_multiple_of(4096)
+    /// The address of the directory.
+    pub(super) fn directory(&self) -> usize {
+        self.directory
+    }
+
+    fn areas(&self) -> usize {
+        self.pages.div_ceil(LEAF_PAGES)
     }
 
     /// How many units there may be.
@@ -187,21 +123,67 @@ impl Table {
         1 << self.unit_shift
     }
 
-    fn word(&self, page: usize) -> &AtomicU64 {
-        debug_assert!(page < self.pages);
-        let page = page.min(self.pages - 1);
+    fn counts(&self) -> &Counts {
+        // SAFETY: mapped as long as the region lives; zeroes are counts.
+        unsafe { &*(self.counts as *const Counts) }
+    }
+
+    // ---- entries -------------------------------------------------------------------------------
+
+    fn leaf_word(&self, area: usize) -> &AtomicUsize {
+        debug_assert!(area < self.areas());
+        let area = area.min(self.areas() - 1);
         // SAFETY: within the array, which is mapped as long as the region lives; zeroes are a word.
-        unsafe { &*(self.entries as *const AtomicU64).add(page) }
+        unsafe { &*(self.directory as *const AtomicUsize).add(area) }
+    }
+
+    fn leaf(&self, area: usize) -> Option<&Leaf> {
+        // Acquire pairs with the Release of `leaf_to_write`.
+        let address = self.leaf_word(area).load(Ordering::Acquire);
+        // SAFETY: 0 or a leaf's address: that memory stays mapped, zeroes are entries.
+        unsafe { (address as *const Leaf).as_ref() }
+    }
+
+    fn leaf_to_write(&self, area: usize) -> &Leaf {
+        if let Some(leaf) = self.leaf(area) {
+            return leaf;
+        }
+        let counts = self.counts();
+        let number = match counts.free_leaves.load(Ordering::Relaxed).checked_sub(1) {
+            Some(free) => {
+                counts.free_leaves.store(free, Ordering::Relaxed);
+                self.free_leaf(free).load(Ordering::Relaxed) as usize
+            }
+            None => counts.leaves.fetch_add(1, Ordering::Relaxed),
+        };
+        debug_assert!(number < self.areas());
+        let address = self.leaves + number * size_of::<Leaf>();
+        // Release pairs with the Acquire of `leaf`: the entries of who had it before are gone.
+        self.leaf_word(area).store(address, Ordering::Release);
+        // SAFETY: there are as many as areas, each of which has one at most; zeroes are entries.
+        unsafe { &*(address as *const Leaf) }
+    }
+
+    fn free_leaf(&self, place: usize) -> &AtomicU32 {
+        debug_assert!(place < self.areas());
+        // SAFETY: as in `leaf_word`.
+        unsafe { &*(self.free_leaves as *const AtomicU32).add(place) }
     }
 
     /// The entry of a page.
     pub(super) fn entry(&self, page: usize) -> Entry {
-        Entry(self.word(page).load(Ordering::Relaxed))
+        let leaf = self.leaf(page / LEAF_PAGES);
+        let word = leaf.map(|leaf| leaf[page % LEAF_PAGES].load(Ordering::Relaxed));
+        Entry::of_word(word.unwrap_or(0))
     }
 
     /// Sets it.
     pub(super) fn set(&self, page: usize, entry: Entry) {
-        self.word(page).store(entry.0, Ordering::Relaxed);
+        let area = page / LEAF_PAGES;
+        if entry.word() != 0 || self.leaf(area).is_some() {
+            let leaf = self.leaf_to_write(area);
+            leaf[page % LEAF_PAGES].store(entry.word(), Ordering::Relaxed);
+        }
     }
 
     /// The entry of a unit's first page.
@@ -210,7 +192,7 @@ impl Table {
     }
 
     /// Pages of a unit, by number.
-    pub(super) fn pages_of(&self, unit: usize) -> core::ops::Range<usize> {
+    pub(super) fn pages_of(&self, unit: usize) -> Range<usize> {
         let first = unit << self.unit_shift;
         first..first + self.unit_pages()
     }
@@ -232,9 +214,46 @@ impl Table {
         matches!(self.unit(unit).state(), State::Resident | State::Staged)
     }
 
+    /// Those of a range of units of which something may be known, in ascending order.
+    pub(super) fn known(&self, units: Range<usize>) -> impl Iterator<Item = usize> + use<> {
+        let table = *self;
+        let shift = AREA_SHIFT - PAGE_SHIFT - self.unit_shift;
+        let mut unit = units.start;
+        core::iter::from_fn(move || {
+            while unit < units.end && table.leaf(unit >> shift).is_none() {
+                unit = ((unit >> shift) + 1) << shift;
+            }
+            let found = (unit < units.end).then_some(unit);
+            unit += 1;
+            found
+        })
+    }
+
+    /// Gives the leaves back of those areas of a range of units of which nothing is known any more.
+    pub(super) fn trim(&self, units: Range<usize>) {
+        let first = (units.start << self.unit_shift) / LEAF_PAGES;
+        let end = (units.end << self.unit_shift).div_ceil(LEAF_PAGES);
+        for area in first..end.min(self.areas()) {
+            let Some(leaf) = self.leaf(area) else {
+                continue;
+            };
+            let address = core::ptr::from_ref(leaf).addr();
+            let is_zero = leaf.iter().all(|it| it.load(Ordering::Relaxed) == 0);
+            // Memory that does not go stays with its area: nothing is lost.
+            if is_zero && mapping::discard_without_errno(address, size_of::<Leaf>()) {
+                self.leaf_word(area).store(0, Ordering::Relaxed);
+                let number = ((address - self.leaves) / size_of::<Leaf>()) as u32;
+                let place = self.counts().free_leaves.fetch_add(1, Ordering::Relaxed);
+                self.free_leaf(place).store(number, Ordering::Relaxed);
+            }
+        }
+    }
+
+    // ---- frames --------------------------------------------------------------------------------
+
     fn frame_word(&self, number: usize) -> &AtomicU64 {
         let number = number.min(self.frame_count - 1);
-        // SAFETY: as in `word`.
+        // SAFETY: as in `leaf_word`.
         unsafe { &*(self.frames as *const AtomicU64).add(number) }
     }
 
@@ -249,95 +268,35 @@ impl Table {
         self.frame_word(number).store(word, Ordering::Relaxed);
     }
 
-    fn link(&self, unit: u32) -> &Link {
-        let unit = (unit as usize).min(self.units() - 1);
-        // SAFETY: as in `word`.
-        unsafe { &*(self.links as *const Link).add(unit) }
+    // ---- nodes of lists ------------------------------------------------------------------------
+
+    /// The node of that number.
+    pub(super) fn node(&self, number: u32) -> &Node {
+        let number = (number as usize).min(self.units());
+        // SAFETY: as in `leaf_word`; there is one for each unit, behind node 0.
+        unsafe { &*(self.nodes as *const Node).add(number) }
     }
 
-    /// Notes when a unit left, in evictions; it is in no list.
-    pub(super) fn note_left(&self, unit: usize, evictions: u32) {
-        self.link(unit as u32)
-            .older
-            .store(evictions, Ordering::Relaxed);
+    /// A node that was never in use: there are as many as units.
+    pub(super) fn new_node(&self) -> u32 {
+        self.counts().nodes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// When it left.
-    pub(super) fn left(&self, unit: usize) -> u32 {
-        self.link(unit as u32).older.load(Ordering::Relaxed)
-    }
-}
-
-/// Of a link: no unit.
-const NONE: u32 = u32::MAX;
-
-/// A list of units, newest to oldest.
-pub(super) struct UnitList {
-    newest: u32,
-    oldest: u32,
-    length: usize,
-}
-
-impl UnitList {
-    /// An empty one.
-    pub(super) const fn new() -> UnitList {
-        UnitList {
-            newest: NONE,
-            oldest: NONE,
-            length: 0,
-        }
+    /// The number of the first free node.
+    pub(super) fn free_node(&self) -> &AtomicU32 {
+        &self.counts().free_node
     }
 
-    /// How many units it has.
-    pub(super) fn length(&self) -> usize {
-        self.length
+    /// The node of a resident unit, if it is in a list; else 0.
+    pub(super) fn node_of(&self, unit: usize) -> u32 {
+        self.unit(unit).payload() as u32
     }
 
-    /// Puts a unit that is in no list at the newest end.
-    pub(super) fn push(&mut self, table: &Table, unit: usize) {
-        let unit = unit as u32;
-        let link = table.link(unit);
-        link.newer.store(NONE, Ordering::Relaxed);
-        link.older.store(self.newest, Ordering::Relaxed);
-        if self.newest == NONE {
-            self.oldest = unit;
-        } else {
-            table.link(self.newest).newer.store(unit, Ordering::Relaxed);
-        }
-        self.newest = unit;
-        self.length += 1;
-    }
-
-    /// Takes a unit of this list out of it.
-    pub(super) fn remove(&mut self, table: &Table, unit: usize) {
-        let link = table.link(unit as u32);
-        let newer = link.newer.load(Ordering::Relaxed);
-        let older = link.older.load(Ordering::Relaxed);
-        if newer == NONE {
-            self.newest = older;
-        } else {
-            table.link(newer).older.store(older, Ordering::Relaxed);
-        }
-        if older == NONE {
-            self.oldest = newer;
-        } else {
-            table.link(older).newer.store(newer, Ordering::Relaxed);
-        }
-        self.length -= 1;
-    }
-
-    /// The oldest unit.
-    pub(super) fn oldest(&self) -> Option<usize> {
-        (self.oldest != NONE).then_some(self.oldest as usize)
-    }
-
-    /// The newest unit but `spared`, or the oldest.
-    pub(super) fn newest_but(&self, table: &Table, spared: usize) -> Option<usize> {
-        let mut unit = self.newest;
-        for _ in 0..spared.min(self.length.saturating_sub(1)) {
-            unit = table.link(unit).older.load(Ordering::Relaxed);
-        }
-        (unit != NONE).then_some(unit as usize)
+    /// Notes it.
+    pub(super) fn set_node(&self, unit: usize, number: u32) {
+        let entry = self.unit(unit);
+        debug_assert!(entry.state() == State::Resident);
+        self.set_flags(unit, entry.with_payload(u64::from(number)));
     }
 }
 
@@ -347,49 +306,86 @@ mod tests {
     extern crate std;
     use std::vec::Vec;
 
-    #[test]
-    fn an_entry_keeps_its_parts_apart() {
-        let entry = Entry::new(State::Stored, (1 << 40) - 1)
-            .dirty(true)
-            .pinned(MOST_PINS);
-        assert_eq!(entry.state(), State::Stored);
-        assert_eq!(entry.payload(), (1 << 40) - 1);
-        assert_eq!(entry.pins(), MOST_PINS);
-        assert!(entry.is_dirty() && !entry.is_proven() && !entry.is_unreadable());
-        let moved = entry.proven(true).pinned(3).moved(State::Staged, 5);
-        assert_eq!(
-            (moved.state(), moved.payload(), moved.pins()),
-            (State::Staged, 5, 3)
-        );
-        assert!(moved.is_dirty() && moved.is_proven());
-        assert_eq!(Entry::new(State::Absent, 0), Entry(0));
+    fn leaves(table: &Table) -> usize {
+        let counts = table.counts();
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        of(&counts.leaves) - of(&counts.free_leaves)
     }
 
     #[test]
-    fn a_list_keeps_its_order_under_any_removal() {
-        let table = Table::map(1 << 20, 1 << 14, 2).expect("memory");
-        assert_eq!((table.units(), table.unit_pages()), (64, 4));
-        let mut list = UnitList::new();
-        let mut model: Vec<usize> = Vec::new();
-        let mut state = 7u64;
-        for _ in 0..10_000 {
+    fn a_leaf_is_there_while_something_is_known_of_its_area() {
+        let table = Table::map(1 << 40, 4096, 2).expect("address space");
+        let last = (1 << 28) - 1;
+        let stored = Entry::new(State::Stored, 7);
+        assert_eq!(table.entry(last), Entry::of_word(0));
+        table.set(last, Entry::of_word(0));
+        assert_eq!(leaves(&table), 0, "to read, or to forget, makes none");
+        table.set(0, stored);
+        table.set(last, stored);
+        assert_eq!(leaves(&table), 2);
+        assert_eq!(
+            (table.entry(last), table.entry(1)),
+            (stored, Entry::of_word(0))
+        );
+        let known: Vec<usize> = table.known(1..1 << 28).collect();
+        assert_eq!((known.len(), known[0]), (511 + 512, 1));
+        assert_eq!(known.last(), Some(&last));
+
+        table.trim(0..1 << 28);
+        assert_eq!(leaves(&table), 2, "something is known");
+        table.set(0, Entry::of_word(0));
+        table.trim(0..1);
+        assert_eq!(leaves(&table), 1);
+        table.set(5 << 9, stored);
+        assert_eq!(table.entry(5 << 9), stored);
+        assert_eq!(table.entry((5 << 9) + 1), Entry::of_word(0));
+        assert_eq!(
+            table.counts().leaves.load(Ordering::Relaxed),
+            2,
+            "used again"
+        );
+        assert_eq!(table.known(0..1 << 20).collect::<Vec<_>>().len(), 512);
+        table.unmap();
+    }
+
+    #[test]
+    fn the_table_is_the_array_that_it_stands_for() {
+        const UNITS: usize = 3000;
+        let table = Table::map(UNITS << 14, 1 << 14, 2).expect("memory");
+        let mut model = std::vec![0u64; UNITS * 4];
+        let mut state = 11u64;
+        for round in 0..20_000 {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let unit = (state >> 33) as usize % 64;
-            if let Some(at) = model.iter().position(|it| *it == unit) {
-                model.remove(at);
-                list.remove(&table, unit);
-            } else {
-                model.push(unit);
-                list.push(&table, unit);
+            let unit = (state >> 33) as usize % UNITS;
+            match round % 8 {
+                0..6 => {
+                    let entry = Entry::new(State::Same, state >> 40);
+                    let page = unit * 4 + (state >> 20) as usize % 4;
+                    table.set(page, entry);
+                    model[page] = entry.word();
+                }
+                _ => {
+                    let end = (unit + (state >> 20) as usize % 600).min(UNITS);
+                    (unit * 4..end * 4).for_each(|page| table.set(page, Entry::of_word(0)));
+                    model[unit * 4..end * 4].fill(0);
+                    table.trim(unit..end);
+                }
             }
-            assert_eq!(list.length(), model.len());
-            assert_eq!(list.oldest(), model.first().copied());
-            assert_eq!(list.newest_but(&table, 0), model.last().copied());
-            let third = model.len().checked_sub(3).map(|at| model[at]);
-            assert_eq!(list.newest_but(&table, 2), third.or(model.first().copied()));
+            assert!(leaves(&table) <= table.areas());
         }
+        let found: Vec<u64> = (0..UNITS * 4)
+            .map(|page| table.entry(page).word())
+            .collect();
+        assert_eq!(found, model);
+        let known = table.known(0..UNITS).collect::<Vec<_>>();
+        let is_known = |unit: &usize| model[unit * 4..unit * 4 + 4].iter().any(|it| *it != 0);
+        assert!(
+            (0..UNITS)
+                .filter(is_known)
+                .all(|unit| known.contains(&unit))
+        );
         table.unmap();
     }
 }

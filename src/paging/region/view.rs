@@ -2,8 +2,8 @@
 
 use super::super::page_table::{PAGE_BYTES, PAGE_SHIFT};
 use super::control::{Control, Count, SERVES_ALL};
+use super::entry::State;
 use super::options::RegionError;
-use super::table::State;
 use super::{control_bytes, with};
 use crate::base::address::round_up;
 use crate::os::pagemap::Pagemap;
@@ -53,8 +53,7 @@ pub(crate) fn statistics(handle: u64) -> Result<[usize; FIGURES], RegionError> {
 fn metadata_bytes(control: &Control) -> usize {
     let pagemap = Pagemap::open().ok();
     let (start, bytes) = control.table.range();
-    let mut found = control_bytes();
-    Pagemap::for_each_resident_run(pagemap, start, bytes, &mut |_, bytes| found += bytes);
+    let found = control_bytes() + Pagemap::used_bytes(pagemap, start, bytes);
     if let Some(pagemap) = pagemap {
         pagemap.close();
     }

@@ -8,8 +8,9 @@ use super::super::page_table::PAGE_BYTES;
 use super::super::store::codec::Scratch;
 use super::super::streams::Streams;
 use super::control::{Control, Count, FAILED, Request, SERVES_ALL, SERVES_USER, STAGING_SHARE};
+use super::entry::{MOST_PINS, State};
 use super::options::{Eviction, Kind, LEAST_UNITS, RegionError};
-use super::table::{MOST_PINS, State, UnitList};
+use super::unit_list::UnitList;
 use crate::os::errno::Errno;
 use crate::os::file::File;
 use crate::os::helper_thread::{
@@ -27,6 +28,11 @@ const EVENTS: usize = 16;
 const WRITE_BACK_BYTES: usize = 4 << 20;
 /// A part in this of the budget is brought in at a hint at most.
 const HINT_SHARE: usize = 2;
+/// Ages that a unit can have: what 16 bits hold beside none.
+pub(super) const AGES: usize = u16::MAX as usize;
+/// As many evictions as the budget has units are so many steps. Of a unit that left longer ago than
+/// 16 times that it is forgotten how long; one in 16 of these is taken for one that left lately.
+const AGE_STEPS_OF_BUDGET: usize = 4096;
 
 /// What the thread knows beside the table.
 pub(super) struct Worker {
@@ -41,9 +47,9 @@ pub(super) struct Worker {
     pub(super) head: usize,
     pub(super) tail: usize,
     /// Units that ever left their place.
-    pub(super) evictions: u32,
-    /// One more than the last unit that was ever brought in.
-    pub(super) touched: usize,
+    pub(super) evictions: usize,
+    /// So many of them are a step of the clock by which units age.
+    pub(super) age_step: usize,
     streams: Streams,
     pub(super) compressed: [u8; PAGE_BYTES],
     pub(super) scratch: Scratch,
@@ -73,7 +79,7 @@ pub(super) extern "C" fn run(control: usize) -> ! {
                 head: 0,
                 tail: 0,
                 evictions: 0,
-                touched: 0,
+                age_step: (control.plan.budget / AGE_STEPS_OF_BUDGET).max(1),
                 streams: Streams::new(),
                 compressed: [0; PAGE_BYTES],
                 scratch: Scratch::new(),
@@ -298,7 +304,7 @@ impl Worker {
 
     fn evict_range(&mut self, first: usize, units: usize) -> Result<usize, RegionError> {
         let mut outcome = Ok(0);
-        for unit in first..(first + units).min(self.touched) {
+        for unit in self.control.table.known(first..first + units) {
             if !self.send_out(unit) {
                 outcome = Err(RegionError::WriteFailed);
             }
@@ -344,11 +350,11 @@ impl Worker {
             // The kernel may write to it, unseen by us.
             self.make_writable(unit);
         }
-        let entry = table.unit(unit);
-        if entry.pins() == 0 {
+        if table.unit(unit).pins() == 0 {
             self.list_of(unit).remove(&table, unit);
             self.control.count(Count::Pinned, 1);
         }
+        let entry = table.unit(unit);
         table.set_flags(unit, entry.pinned(entry.pins() + 1));
         Ok(())
     }
@@ -378,7 +384,7 @@ impl Worker {
         let table = self.control.table;
         // What cannot be read later is written now; nobody can make it dirty again.
         if self.control.plan.kind == Kind::File {
-            for unit in first..(first + units).min(self.touched) {
+            for unit in table.known(first..first + units) {
                 if table.unit(unit).is_dirty() && !self.clean(unit) {
                     return Err(RegionError::WriteFailed);
                 }
@@ -421,19 +427,22 @@ impl Worker {
     fn contract(&mut self, bytes: usize) -> Result<usize, RegionError> {
         let table = self.control.table;
         let first = bytes / self.control.plan.unit_bytes;
-        let gone = first..self.touched.max(first);
-        if gone.clone().any(|unit| table.unit(unit).pins() > 0) {
+        let gone = first..table.units();
+        if table
+            .known(gone.clone())
+            .any(|unit| table.unit(unit).pins() > 0)
+        {
             return Err(RegionError::Pinned);
         }
-        for unit in gone.clone() {
+        for unit in table.known(gone.clone()) {
             if table.unit(unit).is_dirty() && !self.clean(unit) {
                 return Err(RegionError::WriteFailed);
             }
         }
-        for unit in gone {
+        for unit in table.known(gone.clone()) {
             self.forget(unit);
         }
-        self.touched = self.touched.min(first);
+        table.trim(gone);
         self.control.bytes.store(bytes, Ordering::Relaxed);
         let end = self.control.start + self.control.plan.most_bytes;
         let start = self.control.address(first);
@@ -453,7 +462,7 @@ impl Worker {
     fn write_back(&mut self, first: usize) -> Result<usize, RegionError> {
         let most = (WRITE_BACK_BYTES / self.control.plan.unit_bytes).max(1);
         let mut written = 0;
-        for unit in first..self.touched {
+        for unit in self.control.table.known(first..self.control.table.units()) {
             if self.control.table.unit(unit).is_dirty() {
                 if written == most {
                     return Ok(unit);
