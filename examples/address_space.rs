@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let medium = vec![6u8; 100 << 10];
     let large = vec![6u8; 8 << 20];
     let mut sparse = RegionOptions::anonymous(64 << 30, 1 << 20).create()?;
+    moment();
     sparse.as_mut_slice()?[32 << 30] = 6;
     ZEROES[1 << 19].store(6, Ordering::Relaxed);
 

@@ -25,14 +25,19 @@ int main(void)
     glebe_region_shared_memory(1 << 20, &memory);
     char *private = strdup("parent"), *shared = attach(memory);
     strcpy(shared, "parent");
+    moment();
 
     if (fork() == 0) {
         char *mine = attach(memory); /* at an address of its own */
         strcpy(private, "child");
-        strcpy(mine, "child");
+        for (int page = 0; page < 64; page++)
+            strcpy(mine + page * 4096, "child");
         _exit(0);
     }
     wait(NULL);
-    printf("private: %s\nshared:  %s\n", private, shared);
+    int pages = 0;
+    while (strcmp(shared + pages * 4096, "child") == 0)
+        pages++;
+    printf("private: %s\nshared:  %s, on %d pages\n", private, shared, pages);
     moment();
 }

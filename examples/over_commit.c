@@ -12,6 +12,8 @@ int main(void)
         block[i] = malloc(1024);
         for (int j = 0; j < 128; j++)
             block[i][j] = i + j;
+        if (i == BLOCKS / 8)
+            moment();
     }
     moment();
     long wrong = 0;

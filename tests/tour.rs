@@ -10,6 +10,7 @@
 //! $ target/debug/examples/NAME
 //! $ STOP=1 COMMAND > /dev/null &    runs it up to its first moment
 //! $ … $! …                          with the number of that process
+//! $ glebe map … --svg NAME.svg …    a picture that shows what docs/tour/NAME.svg does
 //! $ kill -CONT $!                   lets it run up to its next moment, or its end
 //! ```
 #![cfg(feature = "launcher")]
@@ -221,6 +222,47 @@ fn every_section_has_a_program_a_session_and_an_exercise() {
     }
 }
 
+/// What a picture is of: the groups of regions that every process of its kind has, and whether pages
+/// were evicted.
+fn contents_of(picture: &str) -> BTreeSet<&str> {
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    let texts = picture.lines().filter_map(|line| line.split_once('>'));
+    let words = texts.filter_map(|(_, words)| words.strip_suffix("</text>"));
+    let groups = ["PROGRAM", "HEAP", "REGIONS", "LIBRARIES", "STACK"];
+    words
+        .filter_map(|words| match words.contains(" EVICTED by glebe") {
+            true => Some("EVICTED"),
+            false => groups.into_iter().find(|group| *group == words),
+        })
+        .collect()
+}
+
+/// The name of the picture that a command makes.
+fn picture_made_by(command: &str) -> Option<&str> {
+    let (_, rest) = command.split_once(" --svg ")?;
+    rest.split(' ').next()
+}
+
+#[test]
+fn every_picture_is_shown_where_a_command_has_made_it() {
+    let mut shown = BTreeSet::new();
+    for section in tour() {
+        let commands = section.sessions.iter().flatten();
+        let made: BTreeSet<&str> = commands
+            .filter_map(|step| picture_made_by(&step.command))
+            .collect();
+        let links = section.text.split("](tour/").skip(1);
+        let links: BTreeSet<&str> = links.filter_map(|rest| rest.split(')').next()).collect();
+        assert_eq!(made, links, "{}", section.title);
+        shown.extend(links.into_iter().map(str::to_owned));
+    }
+    assert!(!shown.is_empty());
+    let pictures = fs::read_dir(common::package().join("docs/tour")).expect("pictures");
+    let names = pictures.map(|entry| entry.expect("an entry").file_name());
+    let names: BTreeSet<String> = names.map(|it| it.to_string_lossy().into_owned()).collect();
+    assert_eq!(names, shown);
+}
+
 /// A folder in which the commands of the text can be carried out, and glebe as installed.
 struct Workshop {
     folder: common::TemporaryFolder,
@@ -275,6 +317,22 @@ impl Workshop {
         shell
     }
 
+    /// Whether the picture that was made just now is of the same as the one in the text.
+    fn hold_picture(&self, name: &str) -> Result<(), String> {
+        let read = |path: PathBuf| {
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let made = read(self.folder.join("work").join(name))?;
+        let shown = read(common::package().join("docs/tour").join(name))?;
+        let (made, shown) = (contents_of(&made), contents_of(&shown));
+        if made == shown && !made.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "{name} shows {made:?}, and that of the text {shown:?}"
+        ))
+    }
+
     /// Carries a session out; what is wrong with it.
     fn hold(&self, session: &[Step]) -> Result<(), String> {
         let mut stopped: Option<Stopped> = None;
@@ -300,6 +358,9 @@ impl Workshop {
                 }
                 words
             };
+            if let Some(name) = picture_made_by(&command) {
+                self.hold_picture(name)?;
+            }
             let lines: Vec<&str> = printed.lines().collect();
             if !is_as_expected(&step.output, &lines) {
                 let expected = step.output.join("\n");

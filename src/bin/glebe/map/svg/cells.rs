@@ -1,6 +1,6 @@
 //! Cells for the pages of a line, and what is cut out where there is no memory.
 
-use super::super::picture::Line;
+use super::super::picture::{Line, most};
 use super::super::words::Shade;
 use super::ROW_CELLS;
 
@@ -11,10 +11,31 @@ fn is_empty(shade: Shade) -> bool {
     matches!(shade, Shade::Guard | Shade::Absent)
 }
 
+/// What a cell shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Cell {
+    /// What most of its bytes are.
+    pub(super) shade: Shade,
+    /// Where that is no memory, what most of the others are.
+    pub(super) speck: Option<Shade>,
+}
+
+impl Cell {
+    fn of(bytes: &[usize; Shade::ALL.len()]) -> Cell {
+        let shade = most(bytes);
+        let mut others = *bytes;
+        for empty in [Shade::Guard, Shade::Absent] {
+            others[empty as usize] = 0;
+        }
+        let speck = Some(most(&others)).filter(|other| is_empty(shade) && !is_empty(*other));
+        Cell { shade, speck }
+    }
+}
+
 /// A part of a band, from its lowest addresses on.
 pub(super) enum Piece {
     /// Rows of cells; the last may be short.
-    Rows(Vec<Shade>),
+    Rows(Vec<Cell>),
     /// So many bytes without memory, cut out.
     Cut(usize),
 }
@@ -71,12 +92,12 @@ pub(super) fn pieces(line: &Line, cell: usize, limit: usize) -> Option<Vec<Piece
     fits.then_some(pieces)
 }
 
-/// Cells that are filled with bytes one after the other; each shows what most of its bytes are.
+/// Cells that are filled with bytes one after the other.
 struct Cells {
     cell: usize,
     bytes: usize,
     open: [usize; Shade::ALL.len()],
-    done: Vec<Shade>,
+    done: Vec<Cell>,
 }
 
 impl Cells {
@@ -103,11 +124,11 @@ impl Cells {
     }
 
     fn close(&mut self) {
-        self.done.push(super::super::picture::most(&self.open));
+        self.done.push(Cell::of(&self.open));
         self.open = Default::default();
     }
 
-    fn take(&mut self) -> Vec<Shade> {
+    fn take(&mut self) -> Vec<Cell> {
         if !self.bytes.is_multiple_of(self.cell) {
             self.close();
         }
@@ -120,6 +141,22 @@ impl Cells {
 mod tests {
     use super::*;
     use crate::map_command::fixture;
+
+    #[test]
+    fn a_cell_has_a_speck_of_what_little_there_is_where_most_is_nothing() {
+        let mut bytes = [0; Shade::ALL.len()];
+        bytes[Shade::Absent as usize] = 60;
+        let cell = |bytes: &_| {
+            let cell = Cell::of(bytes);
+            (cell.shade, cell.speck)
+        };
+        assert_eq!(cell(&bytes), (Shade::Absent, None));
+        bytes[Shade::Clean as usize] = 4;
+        bytes[Shade::Dirty as usize] = 8;
+        assert_eq!(cell(&bytes), (Shade::Absent, Some(Shade::Dirty)));
+        bytes[Shade::Compressed as usize] = 61;
+        assert_eq!(cell(&bytes), (Shade::Compressed, None));
+    }
 
     #[test]
     fn pieces_show_or_cut_out_every_byte() {

@@ -9,12 +9,14 @@ use std::fmt::Write;
 use super::picture::{Line, Picture, Region, Sum};
 use super::terminal::largest;
 use super::words::{Shade, amount};
-use cells::{Piece, pieces};
+use cells::{Cell, Piece, pieces};
 use labels::{Group, Label, bytes_of, labels};
 
 const WIDTH: usize = 1100;
 /// A cell, with the white line beside it.
 const CELL: usize = 9;
+/// Side of a speck in a cell.
+const SPECK: usize = 4;
 const ROW_CELLS: usize = 56;
 /// Where the columns begin: group, addresses (their right edge), cells, labels.
 const GROUP: usize = 16;
@@ -118,7 +120,7 @@ fn document(picture: &Picture, lines: Vec<Line>, rows: usize) -> String {
             amount(cell),
             match cell {
                 4096 => ", a page",
-                _ => "; it shows what most of its pages are",
+                _ => "; it shows what most of its pages are, a speck what a few are",
             }
         ),
     ];
@@ -305,7 +307,8 @@ fn draw_band(body: &mut String, band: &Band, has_end: bool) {
                     for run in row.chunk_by(|one, next| one == next) {
                         cells_of(body, run[0], column, run.len(), y);
                         column += run.len();
-                        marks.push((run[0], column, y));
+                        marks.push((run[0].shade, column, y));
+                        marks.extend(run[0].speck.map(|speck| (speck, column, y)));
                     }
                     bottom = y;
                 }
@@ -323,15 +326,21 @@ fn draw_band(body: &mut String, band: &Band, has_end: bool) {
     }
 }
 
-fn cells_of(body: &mut String, shade: Shade, column: usize, count: usize, y: usize) {
-    let _ = writeln!(
-        body,
-        r#"<path d="M{} {}h{}" stroke="{}" class="c"/>"#,
-        GRID + column * CELL,
-        y as f64 + (CELL - 1) as f64 / 2.0,
-        count * CELL - 1,
-        shade.colour(),
-    );
+fn cells_of(body: &mut String, cell: Cell, column: usize, count: usize, y: usize) {
+    let x = GRID + column * CELL;
+    let middle = y as f64 + (CELL - 1) as f64 / 2.0;
+    let mut path = |x: usize, class: &str, shade: Shade| {
+        let _ = writeln!(
+            body,
+            r#"<path d="M{x} {middle}h{}" stroke="{}" class="{class}"/>"#,
+            count * CELL - 1,
+            shade.colour(),
+        );
+    };
+    path(x, "c", cell.shade);
+    if let Some(speck) = cell.speck {
+        path(x + (CELL - 1 - SPECK) / 2, "s", speck);
+    }
 }
 
 /// A line from a label at the height `y` to the cell of that shade nearest to it.
@@ -392,7 +401,7 @@ fn escaped(text: &str) -> String {
 }
 
 fn frame(body: &str, height: usize) -> String {
-    let square = CELL - 1;
+    let (square, between) = (CELL - 1, CELL - SPECK);
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="'DejaVu Sans', Verdana, sans-serif" font-size="12" fill="#1b1b1b">
 <style>
@@ -403,6 +412,7 @@ fn frame(body: &str, height: usize) -> String {
 .e {{ font-weight: bold; fill: #8a3b00 }}
 .a {{ font-family: 'DejaVu Sans Mono', monospace; font-size: 10px; fill: #555; text-anchor: end }}
 .c {{ stroke-width: {square}; stroke-dasharray: {square} 1 }}
+.s {{ stroke-width: {SPECK}; stroke-dasharray: {SPECK} {between} }}
 </style>
 <rect width="{WIDTH}" height="{height}" fill="#fff"/>
 {body}</svg>
