@@ -20,6 +20,7 @@ include!("library/rooms.rs");
 mod common;
 
 use abi::rust_segment::SegmentOptions;
+use std::fs;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::Command;
@@ -183,6 +184,8 @@ fn translate_in_c() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let (source, program) = (folder.join("translate.c"), folder.join("translate"));
     let library = common::shipped_library();
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&source, C_PROGRAM));
+    written.expect("a place for the program");
     let compiled = Command::new("cc")
         .args([
             "-O2",
