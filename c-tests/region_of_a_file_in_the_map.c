@@ -5,6 +5,7 @@
    The map shows of a region of a file as dirty what the file does not have, to the page, though to
    the kernel all of it is anonymous memory; and of a region of 1 TiB the few pages that are there. */
 #include "region.h"
+#include <sys/mman.h>
 
 static glebe_map map;
 
@@ -69,12 +70,38 @@ static void of_a_tebibyte(void)
     CHECK(start[5] == 0 && glebe_region_delete(region) == GLEBE_REGION_OK);
 }
 
+/* Two regions in one area of 2 MiB, which the map takes for a leaf each. */
+static void of_neighbours(void)
+{
+    enum { SIZE = 64 * KIB };
+    char *room = mmap(NULL, 4 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(room != MAP_FAILED && munmap(room, 4 * MIB) == 0);
+    char *base = (char *)(((size_t)room + 2 * MIB - 1) & -(2 * MIB));
+    glebe_region lower, upper;
+    glebe_region_options options = region_options(SIZE, 1 * MIB);
+    options.base = base;
+    CHECK(create_region(&options, &lower) == base);
+    options.base = base + SIZE;
+    CHECK(create_region(&options, &upper) == base + SIZE);
+    for (size_t at = 0; at < SIZE; at += 4 * KIB)
+        fill(base + at, 4 * KIB, 7);
+    CHECK(glebe_region_evict(lower, base, SIZE) == GLEBE_REGION_OK);
+    CHECK(seen_at(base).evicted_bytes == SIZE && seen_at(base + SIZE).evicted_bytes == 0);
+    for (size_t at = 0; at < SIZE; at += 4 * KIB)
+        fill(base + SIZE + at, 4 * KIB, 8);
+    CHECK(glebe_region_evict(upper, base + SIZE, SIZE) == GLEBE_REGION_OK);
+    CHECK(seen_at(base).evicted_bytes == 2 * SIZE && seen_at(base + SIZE).evicted_bytes == SIZE);
+    CHECK(glebe_region_delete(lower) == GLEBE_REGION_OK);
+    CHECK(glebe_region_delete(upper) == GLEBE_REGION_OK);
+}
+
 int main(void)
 {
     CHECK(glebe_map_take(0, &map) == GLEBE_MAP_OK);
     of_a_file(4 * KIB);
     of_a_file(64 * KIB);
     of_a_tebibyte();
+    of_neighbours();
     CHECK(glebe_map_delete(map) == GLEBE_MAP_OK);
     return 0;
 }

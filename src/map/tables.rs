@@ -133,7 +133,7 @@ pub(super) struct Tables {
     area_block: Option<(usize, usize)>,
     /// Entries, of the heap and of regions, by the addresses of pages.
     leaf: Window<u64>,
-    /// Words of directories of regions, by the addresses of areas.
+    /// Words of directories of regions, by where they lie.
     directory: Window<usize>,
     /// A large object goes on up to there.
     object: Option<(usize, MapKind)>,

@@ -61,9 +61,10 @@ impl Tables {
         let page = (address - region.start) >> PAGE_SHIFT;
         let (area, index) = (page / LEAF_PAGES, page % LEAF_PAGES);
         let areas = (region.end - region.start).div_ceil(1 << AREA_SHIFT);
-        // The windows are for all regions: areas and pages are numbered by their addresses.
-        let number = (region.start >> AREA_SHIFT) + area;
-        let place = region.directory + area * WORD;
+        // The windows are for all regions. Two may have parts of one area, so words of directories are
+        // numbered by where they lie; pages by their addresses.
+        let place = region.directory.saturating_add(area * WORD);
+        let number = place / WORD;
         let end = number + areas - area;
         let leaf = match self.directory.get(self.memory, present, number, place, end) {
             Ok(leaf) if leaf != 0 => leaf,
@@ -72,7 +73,8 @@ impl Tables {
         };
         let number = address >> PAGE_SHIFT;
         let place = leaf.saturating_add(index * size_of::<u64>());
-        let end = number + LEAF_PAGES - index;
+        // What the leaf has behind the region's end are numbers of somebody else's pages.
+        let end = (number + LEAF_PAGES - index).min(region.end >> PAGE_SHIFT);
         self.leaf.get(self.memory, present, number, place, end)
     }
 
