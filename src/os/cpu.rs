@@ -148,6 +148,15 @@ mod x86_64 {
         false
     }
 
+    /// Asks the processor for the cache line that holds `address`, whatever is there: a hint.
+    #[inline(always)]
+    pub(crate) fn prefetch(address: usize) {
+        // SAFETY: a hint, which never faults.
+        unsafe {
+            asm!("prefetcht0 byte ptr [{}]", in(reg) address, options(nostack, preserves_flags));
+        }
+    }
+
     /// `$address - $base` where that is below `$limit`; else returns `None` from the caller. Both
     /// are statics of one word, read in this order, as the processor keeps it.
     macro_rules! offset_below_limit {
@@ -429,6 +438,13 @@ mod aarch64 {
     }
 
     /// See the x86-64 form.
+    #[inline(always)]
+    pub(crate) fn prefetch(address: usize) {
+        // SAFETY: a hint, which never faults.
+        unsafe { asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags)) };
+    }
+
+    /// See the x86-64 form.
     macro_rules! offset_below_limit {
         ($address:expr, $base:path, $limit:path) => {{
             use core::sync::atomic::Ordering;
@@ -575,12 +591,4 @@ mod aarch64 {
     pub(crate) use {
         dlopen_door, offset_below_limit, operator_new_door, plus_static, signal_handler_door,
     };
-}
-
-/// Asks the processor for the cache line that holds `address`, whatever is there: a hint.
-#[inline(always)]
-pub(crate) fn prefetch(address: usize) {
-    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a hint, which never faults.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address as *const i8) };
 }
