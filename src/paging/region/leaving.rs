@@ -77,6 +77,12 @@ impl Worker {
     fn put_off(&mut self, unit: usize) {
         let table = self.control.table;
         self.list_of(unit).remove(&table, unit);
+        self.list_as_proven(unit);
+    }
+
+    /// The same of a unit that is in no list.
+    fn list_as_proven(&mut self, unit: usize) {
+        let table = self.control.table;
         table.set_flags(unit, table.unit(unit).proven(true));
         self.proven.push(&table, unit);
     }
@@ -187,8 +193,7 @@ impl Worker {
         self.list_of(unit).remove(&table, unit);
         if !self.store_unit(unit, self.control.buffer) {
             self.protect(unit, false);
-            self.list_of(unit).push(&table, unit);
-            self.put_off(unit);
+            self.list_as_proven(unit);
             return false;
         }
         self.control.count(Count::Resident, -1);
