@@ -1,37 +1,30 @@
 //! A bin: the free blocks of one size class that a thread has at hand, last freed first. The fast
-//! paths of malloc and free touch the thread's bins and nothing else of the cache.
+//! paths of malloc and free touch the thread's bins and, of a block's slab, the record.
 //!
-//! To their slabs the blocks in a bin are in use. A bin is filled with a batch of the free blocks
-//! of one slab; when it has no room left it sends the older half back to their slabs.
-//!
-//! How much it may hold follows from use, as in `retained`: what is wanted again after it was
-//! sent back raises the limit, and a thread that sends back many times as much without wanting
-//! any halves it. So a program that breathes keeps a breath of blocks, and one that tears its
-//! heap down is left with a handful, whose slabs cannot be released.
+//! To their slabs the blocks in a bin are in use. A bin is filled with all the free blocks of one
+//! slab; what is freed beyond its room goes to its own slab at once, while it is in the processor's
+//! cache. So a program that breathes has what it freed last, and one that has freed much gets
+//! blocks that lie side by side.
 
 use crate::metadata::span::Span;
 use crate::os::cpu;
 use crate::small::block::Block;
 use crate::small::size_class::SizeClass;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// See the module. Atomic where statistics read along; only the owner writes.
 #[repr(C)]
 pub(crate) struct Bin {
     /// Address of the first block, or 0.
     head: AtomicUsize,
-    /// Blocks that may be added before somebody has to look; at least 1 but in the middle of a
-    /// refill.
+    /// Blocks that may be added, as a number with a sign: in a young bin so many less than none as it
+    /// has blocks.
     room: AtomicU32,
-    /// Blocks in the bin plus `room`: constant but for looks and refills.
-    held: AtomicU16,
-    /// Blocks that the bin is meant to hold at most.
-    limit: Cell<u16>,
-    /// Blocks sent back and not wanted again so far.
-    sent_back: Cell<u16>,
-    /// Blocks that the next refill takes at most.
-    batch: Cell<u16>,
+    /// Blocks in the bin plus `room`: constant but for refills.
+    held: AtomicU32,
+    /// Refills since it was opened.
+    refills: Cell<u32>,
     /// Partial slabs in the list.
     pub(super) partial_slabs: Cell<u32>,
     /// First granule of the current slab, or 0.
@@ -42,42 +35,22 @@ pub(crate) struct Bin {
 
 const _: () = assert!(size_of::<Bin>() == 32);
 
-/// What a bin's limit is at first: every block goes back at once, so a thread that did a little of
-/// everything and fell idle keeps no slab from being released.
-const FIRST_LIMIT: u16 = 1;
-/// And what it may grow to: a breath that stays in the second-level cache of today's processors.
-const LAST_LIMIT: Limit = Limit {
-    blocks: 2048,
-    bytes: 256 << 10,
-};
-/// And shrink to: a look for every few frees.
-const LEAST_LIMIT: Limit = Limit {
-    blocks: 8,
-    bytes: 1 << 10,
-};
-/// So many limits of blocks sent back and not wanted again are a teardown, not a breath.
-const TEARDOWN: u16 = 32;
-/// Blocks that were sent back and wanted again for one more block of limit.
-const WANTED_PER_BLOCK: u16 = 4;
+/// Blocks that a bin in use has room for, if a refill did not bring more: so many frees and as many
+/// allocations behind them never leave it. More would be older, and out of the first-level cache.
+const LEAST_ROOM_BLOCKS: usize = 128;
+/// The same in bytes, for large blocks.
+const LEAST_ROOM_BYTES: usize = 16 << 10;
+/// Before as many refills a bin is *young*: they bring 1 block, 2, 4, and so on, and it has no room
+/// for what is freed. So a thread that did a little of everything and fell idle keeps no slab from
+/// being released.
+const YOUNG_REFILLS: u32 = 8;
 
-struct Limit {
-    blocks: usize,
-    bytes: usize,
-}
-
-impl Limit {
-    fn of(&self, class: SizeClass) -> u16 {
-        let blocks = (self.bytes / class.block_bytes()).clamp(2, self.blocks);
-        u16::try_from(blocks).unwrap_or(u16::MAX)
-    }
-}
-
-/// Whether a bin still has room.
-#[derive(PartialEq, Eq)]
+/// Whether there was room in a bin.
+#[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Room {
-    /// It does.
-    Left,
-    /// It does not: the owner has to look.
+    /// There was.
+    Found,
+    /// There was none, and nothing was done.
     None,
 }
 
@@ -93,10 +66,8 @@ impl Bin {
         Bin {
             head: AtomicUsize::new(0),
             room: AtomicU32::new(0),
-            held: AtomicU16::new(0),
-            limit: Cell::new(0),
-            sent_back: Cell::new(0),
-            batch: Cell::new(0),
+            held: AtomicU32::new(0),
+            refills: Cell::new(0),
             partial_slabs: Cell::new(0),
             current: Cell::new(0),
             partial: Cell::new(0),
@@ -113,15 +84,11 @@ impl Bin {
         unsafe { &*(address as *const Bin) }
     }
 
-    /// Makes the bin empty.
+    /// Makes the bin empty, and without room until it is refilled.
     pub(super) fn open(&self) {
-        let limit = FIRST_LIMIT;
         self.head.store(0, Ordering::Relaxed);
-        self.room.store(u32::from(limit), Ordering::Relaxed);
-        self.held.store(limit, Ordering::Relaxed);
-        self.limit.set(limit);
-        self.sent_back.set(0);
-        self.batch.set(1);
+        self.set_room(0, 0);
+        self.refills.set(0);
         self.partial_slabs.set(0);
         self.current.set(0);
         self.partial.set(0);
@@ -155,31 +122,49 @@ impl Bin {
         Some(block)
     }
 
-    /// Adds a block of the slab with record `span`: the fast path, for default mode.
+    /// Adds a block of the slab with record `span`, if there is room: the fast path, for default mode.
     #[inline(always)]
     pub(crate) fn push(&self, span: &Span, block: Block) -> Room {
-        block.mark(span);
-        self.push_listed(block, Block::set_plain_link)
+        let room = self.take_room();
+        if room == Room::Found {
+            block.mark(span);
+            self.link_first(block, Block::set_plain_link);
+        }
+        room
     }
 
-    /// Adds a block that has its mark, `set_link` being the mode's.
+    /// Adds a block that has its mark, if there is room.
     #[inline(always)]
-    pub(crate) fn push_listed(&self, block: Block, set_link: impl Fn(Block, usize)) -> Room {
+    pub(crate) fn push_listed(&self, block: Block) -> Room {
+        let room = self.take_room();
+        if room == Room::Found {
+            self.link_first(block, Block::set_link);
+        }
+        room
+    }
+
+    #[inline(always)]
+    fn take_room(&self) -> Room {
         const ROOM: usize = core::mem::offset_of!(Bin, room);
+        // SAFETY: the count is `room`, and only its owner calls.
+        match unsafe { cpu::lower_if_positive::<ROOM>(core::ptr::from_ref(self) as usize) } {
+            true => Room::Found,
+            false => Room::None,
+        }
+    }
+
+    #[inline(always)]
+    fn link_first(&self, block: Block, set_link: impl Fn(Block, usize)) {
         set_link(block, self.head.load(Ordering::Relaxed));
         self.head.store(block.address(), Ordering::Relaxed);
-        // SAFETY: the count is `room`, and only its owner calls.
-        if unsafe { cpu::lower_to_zero::<ROOM>(core::ptr::from_ref(self) as usize) } {
-            Room::None
-        } else {
-            Room::Left
-        }
     }
 
     /// Blocks in it; for another thread than the owner, of some recent moment.
     pub(crate) fn blocks(&self) -> u32 {
-        let held = u32::from(self.held.load(Ordering::Relaxed));
-        held.saturating_sub(self.room.load(Ordering::Relaxed))
+        let held = self.held.load(Ordering::Relaxed);
+        let blocks = held.wrapping_sub(self.room.load(Ordering::Relaxed));
+        // Read by another thread, they may not belong together.
+        blocks.cast_signed().max(0).cast_unsigned()
     }
 
     /// Whether there is none.
@@ -195,78 +180,43 @@ impl Bin {
         cpu::prefetch(first.wrapping_add(class.block_bytes() - 1));
     }
 
-    /// Whether a push leaves room.
-    pub(super) fn has_room_to_spare(&self) -> bool {
-        self.room.load(Ordering::Relaxed) > 1
-    }
-
     fn set_room(&self, blocks: u32, room: u32) {
-        let held = u16::try_from(blocks + room).unwrap_or(u16::MAX);
-        self.held.store(held, Ordering::Relaxed);
-        self.room.store(u32::from(held) - blocks, Ordering::Relaxed);
+        self.held
+            .store(blocks.wrapping_add(room), Ordering::Relaxed);
+        self.room.store(room, Ordering::Relaxed);
     }
 
-    /// Blocks that [`Self::refill`] should be given at most: twice as many each time, until a look
-    /// finds the bin full, so that a program that grows comes seldom and one that does not takes
-    /// little.
+    /// Blocks that [`Self::refill`] should be given at most.
     pub(super) fn batch(&self) -> u32 {
-        u32::from(self.batch.get())
+        if self.is_young() {
+            1 << self.refills.get()
+        } else {
+            u32::MAX
+        }
     }
 
-    /// Fills the empty bin with a list of `blocks`, of which one is popped next.
+    /// Fills the empty bin with a list of `blocks` of `class`, of which one is popped next.
     pub(super) fn refill(&self, class: SizeClass, head: usize, blocks: u32) {
-        debug_assert!(self.head.load(Ordering::Relaxed) == 0 && blocks > 0);
-        let last_limit = LAST_LIMIT.of(class);
-        let wanted = u32::from(self.sent_back.get()).min(blocks) as u16;
-        if wanted > 0 {
-            self.sent_back.set(self.sent_back.get() - wanted);
-            let more = (wanted / WANTED_PER_BLOCK).max(1);
-            self.limit.set((self.limit.get() + more).min(last_limit));
-        }
-        self.batch.set((self.batch.get() * 2).min(last_limit));
+        debug_assert!(self.is_empty() && blocks > 0);
         self.head.store(head, Ordering::Relaxed);
-        let limit = u32::from(self.limit.get());
-        self.set_room(blocks, limit.saturating_sub(blocks));
+        let least = (LEAST_ROOM_BYTES / class.block_bytes()).clamp(2, LEAST_ROOM_BLOCKS) as u32;
+        let room = match self.is_young() {
+            true => 0_u32.wrapping_sub(blocks),
+            false => least.saturating_sub(blocks),
+        };
+        self.set_room(blocks, room);
+        self.refills.set(self.refills.get().saturating_add(1));
     }
 
-    /// Makes room where there is none; the list of the older blocks, which go back to their slabs.
-    pub(super) fn overflow(&self, class: SizeClass) -> usize {
-        let blocks = self.blocks();
-        if self.sent_back.get() / TEARDOWN >= self.limit.get() {
-            let least = LEAST_LIMIT.of(class).min(self.limit.get());
-            self.limit.set((self.limit.get() / 2).max(least));
-        }
-        self.batch.set(self.batch.get().min(self.limit.get()));
-        let limit = u32::from(self.limit.get());
-        let kept = (limit / 2).min(blocks);
-        let rest = self.cut_after(kept);
-        let sent = u16::try_from(blocks - kept).unwrap_or(u16::MAX);
-        self.sent_back
-            .set(self.sent_back.get().saturating_add(sent));
-        self.set_room(kept, limit - kept);
-        rest
+    /// Whether it was refilled a few times only.
+    pub(super) fn is_young(&self) -> bool {
+        self.refills.get() < YOUNG_REFILLS
     }
 
-    /// Takes all blocks out.
+    /// Takes all blocks out; there is no room until it is refilled.
     pub(super) fn take_all(&self) -> usize {
-        let limit = u32::from(self.limit.get());
-        self.set_room(0, limit);
+        self.set_room(0, 0);
         self.head.swap(0, Ordering::Relaxed)
-    }
-
-    /// Ends the list after `count` blocks; the rest of it.
-    fn cut_after(&self, count: u32) -> usize {
-        if count == 0 {
-            return self.head.swap(0, Ordering::Relaxed);
-        }
-        // SAFETY: a bin's list holds free blocks, here at least `count` of them.
-        let last = (1..count).fold(
-            unsafe { Block::at(self.head.load(Ordering::Relaxed)) },
-            |block, _| unsafe { Block::at(block.link()) },
-        );
-        let rest = last.link();
-        last.set_link(0);
-        rest
     }
 
     /// Asserts that the bin holds as many blocks as it says, and room for one. For debug builds.
@@ -278,7 +228,6 @@ impl Bin {
             at = unsafe { Block::at(at) }.link();
         }
         assert_eq!(self.blocks(), length);
-        assert!(self.room.load(Ordering::Relaxed) > 0);
     }
 }
 
@@ -318,13 +267,22 @@ mod tests {
         .count()
     }
 
+    /// A list of free blocks.
+    fn list(blocks: &[Block]) -> usize {
+        for pair in blocks.windows(2) {
+            pair[0].set_link(pair[1].address());
+        }
+        let (first, last) = (blocks.first().expect("some"), blocks.last().expect("some"));
+        last.set_link(0);
+        first.address()
+    }
+
     #[test]
     fn what_was_freed_last_is_issued_first() {
         let (bin, blocks) = (bin(), blocks(3));
-        bin.limit.set(8);
-        bin.take_all();
+        bin.set_room(0, 8);
         for block in &blocks {
-            assert!(bin.push(record(), *block) == Room::Left);
+            assert!(bin.push(record(), *block) == Room::Found);
         }
         assert_eq!(bin.blocks(), 3);
         bin.check();
@@ -334,69 +292,48 @@ mod tests {
         assert_eq!(bin.blocks(), 0);
     }
 
-    /// A list of `count` free blocks.
-    fn list(count: usize) -> usize {
-        let blocks = blocks(count);
-        for pair in blocks.windows(2) {
-            pair[0].set_link(pair[1].address());
+    /// Makes a bin one that was refilled often.
+    fn grow(bin: &Bin, blocks: &[Block]) {
+        for refills in 0..YOUNG_REFILLS {
+            assert!(bin.is_young());
+            assert_eq!(bin.batch(), 1 << refills);
+            let brought = &blocks[..1 << refills];
+            bin.refill(CLASS, list(brought), 1 << refills);
+            assert_eq!(bin.blocks(), 1 << refills);
+            assert_eq!(from_fn(|| bin.pop()).count(), brought.len());
+            assert_eq!(bin.push_listed(blocks[0]), Room::None, "while it is young");
         }
-        blocks.last().expect("some").set_link(0);
-        blocks[0].address()
-    }
-
-    fn free(bin: &Bin, count: usize) {
-        for block in blocks(count) {
-            if bin.push(record(), block) == Room::None {
-                bin.overflow(CLASS);
-            }
-        }
-    }
-
-    fn use_all(bin: &Bin) {
-        from_fn(|| bin.pop()).count();
+        assert!(!bin.is_young());
     }
 
     #[test]
-    fn a_fresh_bin_sends_every_block_back() {
-        let (bin, blocks) = (bin(), blocks(2));
-        for block in blocks {
-            assert!(bin.push(record(), block) == Room::None);
-            assert_eq!((bin.overflow(CLASS), bin.blocks()), (block.address(), 0));
-            bin.check();
-        }
-    }
-
-    #[test]
-    fn a_full_bin_sends_its_older_half_back() {
-        let bin = bin();
-        bin.limit.set(32);
-        bin.take_all();
-        let blocks = blocks(32);
-        let (last, rest) = blocks.split_last().expect("32");
-        for block in rest {
-            assert!(bin.push(record(), *block) == Room::Left);
-        }
-        assert!(bin.push(record(), *last) == Room::None);
-        let older = bin.overflow(CLASS);
-        assert_eq!((length(older), bin.blocks()), (16, 16));
-        assert_eq!(older, blocks[15].address());
+    fn a_bin_has_no_room_before_it_is_refilled_and_after_it_is_emptied() {
+        let (bin, blocks) = (bin(), blocks(1 << YOUNG_REFILLS));
+        assert_eq!(bin.push_listed(blocks[0]), Room::None);
+        assert_eq!(bin.blocks(), 0);
+        grow(&bin, &blocks);
+        bin.refill(CLASS, list(&blocks[..3]), 3);
+        assert_eq!(bin.blocks(), 3);
+        assert_eq!(bin.push_listed(blocks[3]), Room::Found);
+        bin.check();
+        assert_eq!((length(bin.take_all()), bin.blocks()), (4, 0));
+        assert_eq!(bin.push_listed(blocks[4]), Room::None);
         bin.check();
     }
 
     #[test]
-    fn need_after_sending_back_raises_the_limit_and_mere_freeing_halves_it() {
-        let bin = bin();
-        for _ in 0..100 {
-            free(&bin, 40);
-            use_all(&bin);
-            bin.refill(CLASS, list(40), 40);
-            use_all(&bin);
+    fn room_is_for_what_a_refill_brought_and_for_some_blocks_always() {
+        let (bin, more) = (bin(), blocks(1 << YOUNG_REFILLS));
+        grow(&bin, &more);
+        for (brought, room) in [(1, LEAST_ROOM_BLOCKS), (200, 200)] {
+            bin.refill(CLASS, list(&more[..brought]), brought as u32);
+            assert_eq!(from_fn(|| bin.pop()).count(), brought);
+            let added = more
+                .iter()
+                .take_while(|block| bin.push_listed(**block) == Room::Found);
+            assert_eq!(added.count(), room);
             bin.check();
+            bin.take_all();
         }
-        let raised = bin.limit.get();
-        assert!((40..200).contains(&raised), "{raised}");
-        free(&bin, 64 * usize::from(raised));
-        assert_eq!(bin.limit.get(), LEAST_LIMIT.of(CLASS));
-        bin.check();
     }
 }

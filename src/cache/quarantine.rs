@@ -4,8 +4,10 @@
 //! is no place, is drawn by lot. So a block does not come back soon, nobody can tell when, and a
 //! write after free has, for as long, only zeroes to hit.
 
+use super::thread_cache::ThreadCache;
 use crate::base::random::Random;
 use crate::metadata::directory::{Directory, ZeroIsValid};
+use crate::os::process::ErrnoKept;
 use crate::os::random;
 use crate::small::block::Block;
 use crate::small::size_class::{CLASSES, SizeClass};
@@ -147,6 +149,39 @@ impl Quarantine {
         self.set_blocks(class, blocks);
         // SAFETY: as in `take`.
         Some(unsafe { Block::at(address) })
+    }
+}
+
+impl ThreadCache {
+    /// Draws a block of `class` from the quarantine, if enough wait there.
+    #[inline(always)]
+    pub(crate) fn draw(&self, class: SizeClass) -> Option<Block> {
+        self.quarantine.get()?.take(class)
+    }
+
+    /// Puts a free block of `class` into quarantine; a block that has to leave it, which its slab
+    /// gets back by [`Self::free`].
+    #[inline(always)]
+    pub(crate) fn put_in_quarantine(&self, class: SizeClass, block: Block) -> Option<Block> {
+        match self.quarantine.get() {
+            Some(quarantine) => quarantine.put(class, block),
+            None => self.begin_quarantine(class, block),
+        }
+    }
+
+    #[cold]
+    fn begin_quarantine(&self, class: SizeClass, block: Block) -> Option<Block> {
+        let _kept = ErrnoKept::new();
+        let Some(quarantine) = of(self.node()) else {
+            return Some(block);
+        };
+        self.quarantine.set(Some(quarantine));
+        quarantine.put(class, block)
+    }
+
+    /// Takes any block of `class` out of quarantine.
+    pub(crate) fn take_from_quarantine(&self, class: SizeClass) -> Option<Block> {
+        self.quarantine.get()?.take_any(class)
     }
 }
 

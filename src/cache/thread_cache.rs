@@ -1,8 +1,8 @@
 //! A thread cache: for each size class a bin of free blocks, the slab that fills it, and the
 //! slabs with room.
 //!
-//! An owned slab is *current* (the bin is filled from it), *listed* (partial: with room), or
-//! neither: all its blocks are in use or in the bin, and it is listed again when one comes back.
+//! An owned slab is *current* (the bin is filled from it), *listed* (partial: with room), or *used
+//! up*: all its blocks are in use, and it is listed again when one comes back, by its countdown.
 //! Where there is more than one thread such a slab is disowned on the spot: it belongs to nobody,
 //! and the first thread that frees into it claims it. So blocks that one thread allocates and
 //! another frees need no message each; a whole slab of them changes hands at once. Only blocks of
@@ -14,7 +14,7 @@
 
 use super::bin::{Bin, Room};
 use super::outbox::{Chain, Outbox};
-use super::quarantine::{self, Quarantine};
+use super::quarantine::Quarantine;
 use super::retained::Retained;
 use super::sampling::Sampling;
 use super::visits::Visits;
@@ -214,6 +214,8 @@ impl ThreadCache {
                 bin.current.set(0);
                 if super::pool::in_use() > 1 {
                     self.disown(current);
+                } else {
+                    self.note_used_up(current);
                 }
                 used_up = true;
             }
@@ -251,24 +253,14 @@ impl ThreadCache {
             block.mark(slab.span);
         }
         if slab.span.owner.load(Ordering::Relaxed) == self.address() {
-            let bin = self.bin(slab.class());
-            if bin.push_listed(block, Block::set_link) == Room::None {
-                self.overflow(slab.class());
-            }
+            self.put_listed(slab.class(), slab, block);
         } else {
             self.send_back(slab, block);
         }
     }
 
-    /// Draws a block of `class` from the quarantine, if enough wait there.
-    #[inline(always)]
-    pub(crate) fn draw(&self, class: SizeClass) -> Option<Block> {
-        self.quarantine.get()?.take(class)
-    }
-
     /// Takes a block of `class` from its bin for hardened mode, unless the thread is to come by. Its
-    /// link is cleared. The next one is asked for, since all of it will be read when it is issued,
-    /// and blocks that lie side by side seldom follow each other here.
+    /// link is cleared. The next is asked for: all of it will be read, and it seldom lies near.
     #[inline(always)]
     pub(crate) fn take_listed(&self, class: SizeClass) -> Option<Block> {
         if self.visits.wanted.get() {
@@ -281,48 +273,13 @@ impl ThreadCache {
         Some(block)
     }
 
-    /// Puts a block of one of the cache's own slabs of `class` into its bin, in hardened mode;
-    /// `false` where that would leave no room.
+    /// Puts a block of a slab of the cache's own, of `class`, into its bin, or back where that has no
+    /// room, in hardened mode.
     #[inline(always)]
-    pub(crate) fn put_listed(&self, class: SizeClass, block: Block) -> bool {
-        let bin = self.bin(class);
-        let has_room = bin.has_room_to_spare();
-        if has_room {
-            let _left = bin.push_listed(block, Block::set_link);
+    pub(crate) fn put_listed(&'static self, class: SizeClass, slab: Slab, block: Block) {
+        if self.bin(class).push_listed(block) == Room::None {
+            self.put_back(slab, block);
         }
-        has_room
-    }
-
-    /// Puts a free block of `class` into quarantine; a block that has to leave it, which its slab
-    /// gets back by [`Self::free`].
-    #[inline(always)]
-    pub(crate) fn put_in_quarantine(&self, class: SizeClass, block: Block) -> Option<Block> {
-        match self.quarantine.get() {
-            Some(quarantine) => quarantine.put(class, block),
-            None => self.begin_quarantine(class, block),
-        }
-    }
-
-    #[cold]
-    fn begin_quarantine(&self, class: SizeClass, block: Block) -> Option<Block> {
-        let _kept = ErrnoKept::new();
-        let Some(quarantine) = quarantine::of(self.node()) else {
-            return Some(block);
-        };
-        self.quarantine.set(Some(quarantine));
-        quarantine.put(class, block)
-    }
-
-    /// Takes any block of `class` out of quarantine.
-    pub(crate) fn take_from_quarantine(&self, class: SizeClass) -> Option<Block> {
-        self.quarantine.get()?.take_any(class)
-    }
-
-    /// The push that left a bin without room has happened.
-    #[cold]
-    pub(crate) fn overflow(&'static self, class: SizeClass) {
-        self.send_all_back(self.bin(class).overflow(class));
-        self.receive();
     }
 
     /// Sends the free `block` back to its slab, whoever owns that.
@@ -349,13 +306,21 @@ impl ThreadCache {
     /// The same where the slab is ours.
     #[inline]
     fn put_back(&'static self, slab: Slab, block: Block) {
-        let countdown = slab.put(block);
-        if slab.span.previous.load(Ordering::Relaxed) == UNLISTED && !self.is_current(slab) {
-            self.link_partial(slab);
+        if slab.put(block) == Countdown::Due || self.is_in_no_list(slab) {
+            self.look_after(slab);
         }
-        if countdown == Countdown::Due {
-            self.countdown_due(slab);
+    }
+
+    fn is_in_no_list(&self, slab: Slab) -> bool {
+        slab.span.previous.load(Ordering::Relaxed) == UNLISTED && !self.is_current(slab)
+    }
+
+    /// All blocks of the slab, which was current, are in use: the first that comes back is noticed.
+    fn note_used_up(&self, slab: Slab) {
+        if slab.span.bias.load(Ordering::Relaxed) == BIAS_RETAINED {
+            self.retained.remove(slab.start.0);
         }
+        slab.span.set_bias(1_u32.wrapping_sub(slab.span.used()));
     }
 
     /// Sends a list of free blocks back.
@@ -413,12 +378,24 @@ impl ThreadCache {
         }
     }
 
-    /// The `put` that made `countdown` 0 has happened.
-    fn countdown_due(&'static self, slab: Slab) {
+    /// A block has come back to one of our slabs that is in no list, or whose countdown is 0 now.
+    #[cold]
+    pub(crate) fn look_after(&'static self, slab: Slab) {
+        let _kept = ErrnoKept::new();
+        let was_used_up = self.is_in_no_list(slab);
+        if was_used_up {
+            self.link_partial(slab);
+        }
+        if slab.span.countdown.load(Ordering::Relaxed) != 0 {
+            return;
+        }
         slab.span.set_bias(0);
         if slab.span.used() == 0 {
+            // The program frees more than it wants: what is at hand keeps slabs from becoming empty.
+            self.send_all_back(self.bin(slab.class()).take_all());
             self.retain(slab);
-        } else if !self.is_current(slab)
+        } else if !was_used_up
+            && !self.is_current(slab)
             && self.bin(slab.class()).partial_slabs.get() > SURPLUS_SLABS
             && super::pool::in_use() > 1
         {
@@ -505,17 +482,11 @@ impl ThreadCache {
     /// Brings home what other threads freed of our slabs: to the bins, as far as these have room.
     pub(super) fn drain_inbox(&'static self) {
         self.route(self.inbox.blocks.take_all(), |slab, block| {
-            let bin = self.bin(slab.class());
-            if bin.has_room_to_spare() {
-                let _left = bin.push_listed(block, Block::set_link);
-            } else {
-                self.put_back(slab, block);
-            }
+            self.put_listed(slab.class(), slab, block);
         });
     }
 
-    /// The same if there is anything, which is the answer. On slow paths of free too: a thread
-    /// that never allocates has no other.
+    /// The same if there is anything, which is the answer. On slow paths of free too.
     pub(crate) fn receive(&'static self) -> bool {
         let waiting = !self.inbox_is_empty();
         if waiting {

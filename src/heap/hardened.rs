@@ -4,7 +4,7 @@
 //! admits no size, and by their records no block starts anywhere in a slab).
 
 use super::thread::with_cache;
-use crate::base::address::GRANULE_BYTES;
+use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::cache::thread_cache::ThreadCache;
 use crate::guard::sampled_slots;
 use crate::metadata::span;
@@ -240,7 +240,7 @@ impl Found {
         // SAFETY: a word that is not busy is a cache's address.
         let cache = unsafe { ThreadCache::from_address(word) };
         let leaving = cache.put_in_quarantine(class, self.block);
-        let homeless = leaving.filter(|&block| !push_at_hand(cache, class, block));
+        let homeless = leaving.filter(|&block| !take_home(cache, class, block));
         slot.put(word);
         if let Some(block) = homeless {
             leave(block);
@@ -269,19 +269,27 @@ fn give_to_borrowed(class: SizeClass, block: Block) {
     });
 }
 
-/// A block of `class` leaves the quarantine for the bin, if it is one of the cache's own and there
-/// is room.
+/// A block of `class` leaves the quarantine for the bin or its slab, if it is one of the cache's own.
 #[inline(always)]
-fn push_at_hand(cache: &ThreadCache, class: SizeClass, block: Block) -> bool {
+fn take_home(cache: &'static ThreadCache, class: SizeClass, block: Block) -> bool {
     let address = block.address();
     let span = span::record_holding(address);
+    let own = span.filter(|span| span.is_owned_by(cache.address()));
+    let slab = own.and_then(|span| {
+        Some(Slab {
+            start: Granule::of(address)?,
+            span,
+        })
+    });
     // The link will stand in the first word.
-    span.is_some_and(|span| span.is_owned_by(cache.address()))
-        && block.plain_link() == 0
-        && cache.put_listed(class, block)
+    let slab = slab.filter(|_| block.plain_link() == 0);
+    if let Some(slab) = slab {
+        cache.put_listed(class, slab, block);
+    }
+    slab.is_some()
 }
 
-/// A block leaves the quarantine: from now on its slab may issue it.
+/// A block of another's slab leaves the quarantine: from now on that may issue it.
 #[inline(never)]
 fn leave(block: Block) {
     let _kept = ErrnoKept::new();

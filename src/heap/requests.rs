@@ -21,7 +21,7 @@ use crate::os::thread_slot::{BUSY, ThreadSlot};
 use crate::small::block::Block;
 use crate::small::seal::Asked;
 use crate::small::size_class::{SLAB_MAX_BYTES, SizeClass};
-use crate::small::slab::{Slab, class_of};
+use crate::small::slab::{Countdown, Slab, class_of, put_unmarked};
 use core::sync::atomic::Ordering;
 
 /// Sizes above this fail on every door (PTRDIFF_MAX).
@@ -311,8 +311,8 @@ fn free_by_record<N: Into<Named>>(span: &'static Span, address: usize, named: N)
     slot.take(word);
     // SAFETY: the slab is the cache's, so its class's bin lies there; and the cache is taken.
     let bin = unsafe { Bin::at(word + span.bin.load(Ordering::Relaxed) as usize) };
-    if bin.push(span, block) == Room::None {
-        return bin_is_full(word, span);
+    if bin.push(span, block) == Room::None && put_unmarked(span, block) == Countdown::Due {
+        return countdown_is_due(word, address);
     }
     slot.put(word);
 }
@@ -350,14 +350,17 @@ fn starts_a_block(span: &Span, address: usize) -> bool {
     offset.wrapping_mul(divisor) < divisor
 }
 
-/// Makes room in the bin for blocks of the slab with record `span`; `word` is the slot's, taken.
+/// Has the slab looked after to which the block at `address`, in its first granule, has gone back;
+/// `word` is the slot's, taken.
 #[cold]
 #[inline(never)]
-fn bin_is_full(word: usize, span: &'static Span) {
-    let _kept = ErrnoKept::new();
+fn countdown_is_due(word: usize, address: usize) {
     // SAFETY: the slot held a cache's address.
     let cache = unsafe { ThreadCache::from_address(word) };
-    cache.overflow(class_of(span));
+    if let Some(place) = span::place_of(address) {
+        cache.look_after(Slab::at(place));
+    }
+    cache.receive();
     ThreadSlot::current().put(word);
 }
 

@@ -293,6 +293,15 @@ impl Span {
         unsafe { cpu::word_equals::<0>(core::ptr::from_ref(self) as usize, word) }
     }
 
+    /// Lowers `countdown` by one, for the slab's owner; whether it is 0 now.
+    #[inline(always)]
+    pub(crate) fn lower_countdown(&self) -> bool {
+        // SAFETY: the count is `countdown`, and the owner alone writes it.
+        unsafe {
+            cpu::lower_to_zero::<{ offset_of!(Span, countdown) }>(core::ptr::from_ref(self) as usize)
+        }
+    }
+
     /// What the granule is for.
     #[inline]
     pub(crate) fn kind(&self) -> Kind {

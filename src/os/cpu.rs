@@ -17,10 +17,12 @@ compile_error!("glebe runs on x86-64 (and, untested, aarch64) Linux only");
 compile_error!("glebe needs Linux with glibc");
 
 use super::thread_slot::BUSY;
+mod counts;
 mod thread;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::*;
+pub(crate) use counts::{lower_if_positive, lower_to_zero};
 pub(crate) use thread::{make_thread, write_thread_control_block};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::*;
@@ -131,21 +133,6 @@ mod x86_64 {
                 const OFFSET, label { return false }, options(nostack, readonly));
         }
         true
-    }
-
-    /// Lowers the 32-bit count `OFFSET` bytes after `address` by 1; whether it is 0 now. As a
-    /// Relaxed load and store.
-    ///
-    /// # Safety
-    /// The count is writable, and this thread alone writes it.
-    #[inline(always)]
-    pub(crate) unsafe fn lower_to_zero<const OFFSET: usize>(address: usize) -> bool {
-        // SAFETY: as the caller's.
-        unsafe {
-            asm!("sub dword ptr [{0} + {1}], 1", "je {2}", in(reg) address, const OFFSET,
-                label { return true }, options(nostack));
-        }
-        false
     }
 
     /// Asks the processor for the cache line that holds `address`, whatever is there: a hint.
@@ -422,19 +409,6 @@ mod aarch64 {
     pub(crate) unsafe fn word_differs<const OFFSET: usize>(address: usize, value: usize) -> bool {
         // SAFETY: as the caller's.
         unsafe { !word_equals::<OFFSET>(address, value) }
-    }
-
-    /// See the x86-64 form.
-    ///
-    /// # Safety
-    /// The count is writable, and this thread alone writes it.
-    #[inline(always)]
-    pub(crate) unsafe fn lower_to_zero<const OFFSET: usize>(address: usize) -> bool {
-        // SAFETY: as the caller's; counts are aligned.
-        let count = unsafe { &*((address + OFFSET) as *const AtomicU32) };
-        let lower = count.load(Ordering::Relaxed).wrapping_sub(1);
-        count.store(lower, Ordering::Relaxed);
-        lower == 0
     }
 
     /// See the x86-64 form.

@@ -229,26 +229,15 @@ impl Slab {
 
     /// Puts a free block back.
     pub(crate) fn put(self, block: Block) -> Countdown {
-        let span = self.span;
-        block.set_link(span.free.load(Ordering::Relaxed));
-        span.free.store(block.address(), Ordering::Relaxed);
-        let countdown = span.countdown.load(Ordering::Relaxed).wrapping_sub(1);
-        span.countdown.store(countdown, Ordering::Relaxed);
-        if countdown == 0 {
-            Countdown::Due
-        } else {
-            Countdown::Running
-        }
+        put_by(self.span, block, Block::set_link)
     }
 
     /// Takes up to `most` (1 or more) free blocks: their list, and their number. They are in use
     /// then.
     pub(crate) fn take_free(self, most: u32) -> (usize, u32) {
         let span = self.span;
-        let free = span
-            .carved
-            .load(Ordering::Relaxed)
-            .wrapping_sub(span.used());
+        let carved = span.carved.load(Ordering::Relaxed);
+        let free = carved.wrapping_sub(span.used());
         let head = span.free.load(Ordering::Relaxed);
         let (rest, taken) = if free <= most {
             (0, free)
@@ -324,6 +313,25 @@ impl Slab {
             at = unsafe { Block::at(at) }.link();
         }
         assert_eq!(span.used() + length, span.carved.load(Ordering::Relaxed));
+    }
+}
+
+/// Marks a block of the slab with record `span` as free and puts it back: the fast path of free, for
+/// default mode.
+#[inline(always)]
+pub(crate) fn put_unmarked(span: &Span, block: Block) -> Countdown {
+    block.mark(span);
+    put_by(span, block, Block::set_plain_link)
+}
+
+#[inline(always)]
+fn put_by(span: &Span, block: Block, set_link: impl Fn(Block, usize)) -> Countdown {
+    set_link(block, span.free.load(Ordering::Relaxed));
+    span.free.store(block.address(), Ordering::Relaxed);
+    if span.lower_countdown() {
+        Countdown::Due
+    } else {
+        Countdown::Running
     }
 }
 

@@ -93,6 +93,12 @@ impl Span {
         self.countdown.load(Ordering::Relaxed).wrapping_sub(bias)
     }
 
+    pub(crate) fn lower_countdown(&self) -> bool {
+        let lower = self.countdown.load(Ordering::Relaxed).wrapping_sub(1);
+        self.countdown.store(lower, Ordering::Relaxed);
+        lower == 0
+    }
+
     pub(crate) fn set_bias(&self, bias: u32) {
         let used = self.used();
         self.bias.store(bias, Ordering::Relaxed);
