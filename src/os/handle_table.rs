@@ -31,7 +31,15 @@ pub(crate) trait Handled: Sized {
 
 struct Place<T> {
     generation: u64,
-    content: Option<T>,
+    content: Content<T>,
+}
+
+/// What is known at a place. Not an Option, which is all zero only by chance when it has nothing: so a
+/// table of many places takes no room in the file, and no memory before it is used.
+#[repr(u8)]
+enum Content<T> {
+    Nothing = 0,
+    Thing(T),
 }
 
 /// `PLACES` things at a time, by their handles. See the module.
@@ -47,7 +55,7 @@ impl<T: Handled, const PLACES: usize> HandleTable<T, PLACES> {
             places: [const {
                 Mutex::new(Place {
                     generation: 0,
-                    content: None,
+                    content: Content::Nothing,
                 })
             }; PLACES],
             fork: ForkRecovery::new(),
@@ -70,8 +78,8 @@ impl<T: Handled, const PLACES: usize> HandleTable<T, PLACES> {
             let Some(mut place) = place.try_lock() else {
                 continue;
             };
-            if place.content.is_none() {
-                place.content = Some(make(number)?);
+            if let Content::Nothing = place.content {
+                place.content = Content::Thing(make(number)?);
                 place.generation += 1;
                 return Ok(place.generation * PLACES as u64 + number as u64);
             }
@@ -90,8 +98,8 @@ impl<T: Handled, const PLACES: usize> HandleTable<T, PLACES> {
         act: impl FnOnce(usize, &mut T) -> Result<R, T::Error>,
     ) -> Result<R, T::Error> {
         self.with_place(handle, |number, content| match content {
-            Some(content) => act(number, content),
-            None => Err(T::BAD_HANDLE),
+            Content::Thing(thing) => act(number, thing),
+            Content::Nothing => Err(T::BAD_HANDLE),
         })
     }
 
@@ -104,9 +112,12 @@ impl<T: Handled, const PLACES: usize> HandleTable<T, PLACES> {
         handle: u64,
         end: impl FnOnce(usize, &mut T) -> Result<(), T::Error>,
     ) -> Result<(), T::Error> {
-        self.with_place(handle, |number, place| {
-            end(number, place.as_mut().ok_or(T::BAD_HANDLE)?)?;
-            *place = None;
+        self.with_place(handle, |number, content| {
+            let Content::Thing(thing) = content else {
+                return Err(T::BAD_HANDLE);
+            };
+            end(number, thing)?;
+            *content = Content::Nothing;
             Ok(())
         })
     }
@@ -114,7 +125,7 @@ impl<T: Handled, const PLACES: usize> HandleTable<T, PLACES> {
     fn with_place<R>(
         &self,
         handle: u64,
-        act: impl FnOnce(usize, &mut Option<T>) -> Result<R, T::Error>,
+        act: impl FnOnce(usize, &mut Content<T>) -> Result<R, T::Error>,
     ) -> Result<R, T::Error> {
         let _blocked = SignalsBlocked::new();
         self.fork.notice(|| self.recover())?;
@@ -137,7 +148,7 @@ impl<T: Handled, const PLACES: usize> HandleTable<T, PLACES> {
             let mut place = place.lock();
             // SAFETY: a place to write to. What was in it may be half written: neither read nor
             // dropped, and its memory is not to be trusted.
-            unsafe { core::ptr::write(&raw mut place.content, None) };
+            unsafe { core::ptr::write(&raw mut place.content, Content::Nothing) };
             T::forgotten(number);
         }
         Ok(())
