@@ -19,10 +19,6 @@ mod os {
         pub(crate) fn unmap(_address: usize, _bytes: usize) -> bool {
             false
         }
-
-        pub(crate) fn populate(_address: usize, _bytes: usize) -> bool {
-            false
-        }
     }
 
     pub(crate) mod guard_pages {
@@ -106,17 +102,26 @@ mod metadata {
 mod pages {
     pub(crate) mod chunk;
 
-    /// Spans of one granule, numbered from 1, never used twice.
-    pub(crate) mod page_heap {
-        use crate::base::address::Granule;
-        use crate::metadata::span::{Kind, Span, record};
-        use core::sync::atomic::{AtomicU32, Ordering};
+    pub(crate) mod huge {
+        pub(crate) fn make_resident(_address: usize, _bytes: usize) -> bool {
+            false
+        }
+    }
 
+    pub(crate) mod filling {
         #[derive(Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Filling {
             All,
             Unknown,
         }
+    }
+
+    /// Spans of one granule, numbered from 1, never used twice.
+    pub(crate) mod page_heap {
+        use super::filling::Filling;
+        use crate::base::address::Granule;
+        use crate::metadata::span::{Kind, Span, record};
+        use core::sync::atomic::{AtomicU32, Ordering};
 
         pub(crate) struct NewSpan {
             pub(crate) start: Granule,
@@ -170,7 +175,7 @@ use loom::sync::Arc;
 use loom::thread;
 use metadata::span::UNOWNED;
 use pages::chunk;
-use pages::page_heap::Filling;
+use pages::filling::Filling;
 use small::orphans;
 use small::size_class::{CLASSES, SizeClass};
 use small::slab::Slab;

@@ -6,6 +6,7 @@ use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up};
 use crate::base::shared::SharedUsize;
 use crate::metadata::span::{self, Kind, Place};
 use crate::os::{mapping, process};
+use crate::pages::filling::{self, Filling};
 use crate::pages::huge::{self, HUGE_PAGE_BYTES};
 use crate::pages::{page_size, purge};
 use crate::paging;
@@ -95,6 +96,14 @@ pub(crate) fn allocate(bytes: usize, alignment: usize, contents: Contents) -> Op
     mapping::name(address, length, c"glebe large");
     paging::claim(address, length);
     purge::count_taken(length);
+    if contents == Contents::Any {
+        if filling::of_object(usable) == Filling::All && !filling::is_probe(address) {
+            huge::expect_filling(address, 0, length);
+        }
+        if let Some(record) = span::record_holding(address) {
+            record.set_resident_by_touch(true);
+        }
+    }
     Some(LargeObject {
         address,
         clean: true,
@@ -131,6 +140,7 @@ fn register_in(pages: Pages, start: Granule, usable: usize, granules: u32) -> Op
     span.free.store(usable, Ordering::Relaxed);
     span.distance.store(granules, Ordering::Relaxed);
     span.class.store(pages as u8, Ordering::Relaxed);
+    span.set_resident_by_touch(false);
     span.set_kind(Kind::Large);
     LIVE_BYTES.fetch_add(usable, Ordering::Relaxed);
     LIVE_OBJECTS.fetch_add(1, Ordering::Relaxed);
@@ -170,6 +180,9 @@ fn reuse(usable: usize, granules: u32, alignment: usize) -> Option<usize> {
 pub(crate) fn free(place: Place) {
     if is_of_pool(place) {
         return unmap(unregister(place, Kind::Released));
+    }
+    if place.span.is_resident_by_touch() {
+        filling::note_freed(place.start.address(), place.span.object_bytes());
     }
     let mut freed = unregister(place, Kind::Cached);
     if freed.bytes() > purge::limit_bytes() / 2 {
@@ -259,7 +272,7 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
         paging::claim(address, length);
         unregister(place, Kind::Released);
         register(place.start, usable, granules)?;
-        huge::expect_growth(address, old.bytes(), length);
+        huge::expect_filling(address, old.bytes(), length);
         return Some(address);
     }
     let alignment = if length >= HUGE_PAGE_BYTES {
@@ -278,7 +291,7 @@ pub(crate) fn resize(place: Place, bytes: usize) -> Option<usize> {
     paging::claim(moved, length);
     register(Granule::of(moved)?, usable, granules)?;
     mapping::name(moved, length, c"glebe large");
-    huge::expect_growth(moved, old.bytes(), length);
+    huge::expect_filling(moved, old.bytes(), length);
     Some(moved)
 }
 

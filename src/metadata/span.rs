@@ -104,7 +104,8 @@ pub(crate) struct Span {
     /// Slab, in hardened mode: how its guard page is made. Tail: granules back to the first. Large, cached and guarded: granules of the mapping.
     pub(crate) distance: AtomicU32,
     /// Slab: blocks that were ever linked into the free list; the rest is untouched. Guarded: where
-    /// in the mapping the object starts, in units of 16 bytes.
+    /// in the mapping the object starts, in units of 16 bytes. Medium and large: see
+    /// [`Self::is_resident_by_touch`].
     pub(crate) carved: AtomicU32,
     /// Slab: where in its owner's cache the bin of its class lies, in bytes.
     pub(crate) bin: AtomicU32,
@@ -349,6 +350,16 @@ impl Span {
     /// Objects: usable bytes.
     pub(crate) fn object_bytes(&self) -> usize {
         self.free.load(Ordering::Relaxed)
+    }
+
+    /// Whether the pages of this medium or large object are in memory only where it was touched.
+    pub(crate) fn is_resident_by_touch(&self) -> bool {
+        self.carved.load(Ordering::Relaxed) != 0
+    }
+
+    /// Sets it.
+    pub(crate) fn set_resident_by_touch(&self, by_touch: bool) {
+        self.carved.store(u32::from(by_touch), Ordering::Relaxed);
     }
 }
 

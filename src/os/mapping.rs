@@ -417,6 +417,14 @@ pub(crate) fn is_mapped(address: usize, bytes: usize) -> bool {
     })
 }
 
+/// Whether the page that holds `address`, which is mapped, is in memory and entered in the page table.
+pub(crate) fn is_resident(address: usize) -> bool {
+    let mut resident = 0u8;
+    let at = (address & !(page_bytes() - 1)) as *mut c_void;
+    // SAFETY: as in `is_mapped`.
+    unsafe { libc::mincore(at, 1, &mut resident) == 0 && resident & 1 != 0 }
+}
+
 /// Names a range in /proc/PID/maps where the kernel does that (5.17); no harm elsewhere.
 pub(crate) fn name(address: usize, bytes: usize, label: &'static core::ffi::CStr) {
     const PR_SET_VMA: i32 = 0x5356_4d41;

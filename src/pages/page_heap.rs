@@ -1,6 +1,7 @@
 //! The page heap: spans of 1 to 64 granules.
 
 use super::chunk::{self, Claim};
+use super::filling::Filling;
 use super::{purge, source};
 use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::metadata::span::{self, Kind, Span};
@@ -14,15 +15,6 @@ pub(crate) struct NewSpan {
     pub(crate) span: &'static Span,
     /// Whether all its bytes are zero.
     pub(crate) clean: bool,
-}
-
-/// How much of a span its user will write.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Filling {
-    /// All of it, soon.
-    All,
-    /// Nobody knows.
-    Unknown,
 }
 
 /// Bytes of the spans in use.

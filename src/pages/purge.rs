@@ -109,9 +109,14 @@ pub(crate) fn idle_bytes() -> usize {
     chunk::dirty_granules() * GRANULE_BYTES + large_kept_bytes()
 }
 
+/// Bytes of spans and of large objects in use.
+pub(crate) fn used_bytes() -> usize {
+    page_heap::used_bytes() + LARGE_USED_BYTES.load(Ordering::Relaxed)
+}
+
 /// The law of amount's bound, in bytes.
 pub(crate) fn limit_bytes() -> usize {
-    let used = page_heap::used_bytes() + LARGE_USED_BYTES.load(Ordering::Relaxed);
+    let used = used_bytes();
     let allowance = ALLOWANCE_BYTES.load(Ordering::Relaxed);
     if let Some(budget_bytes) = paging::scarce_bytes() {
         // Moved out, idle memory would cost more than it is worth.

@@ -2,8 +2,8 @@
 //! part of the program moved it. `GLEBE_SOURCE` picks one of them alone.
 
 use super::chunk;
+use super::filling::Filling;
 use super::huge::{self, HUGE_PAGE_BYTES};
-use super::page_heap::Filling;
 use super::page_size;
 use crate::base::address::{
     CHUNK_BYTES, CHUNK_GRANULES, GRANULE_BYTES, GRANULE_SHIFT, Granule, round_up,
@@ -120,7 +120,7 @@ fn grow_break(state: &mut Break, count: usize, ahead: bool) -> bool {
         return false;
     }
     page_size::advise(start, granules * GRANULE_BYTES);
-    let resident = ahead && huge::make_resident(start, granules * GRANULE_BYTES);
+    let resident = ahead && huge::make_new_resident(start, granules * GRANULE_BYTES);
     state.end = now + bytes;
     BREAK_BYTES.fetch_add(granules * GRANULE_BYTES, Ordering::Relaxed);
     paging::claim(start, granules * GRANULE_BYTES);
@@ -160,7 +160,7 @@ fn grow_by_mmap(count: usize, ahead: bool) -> bool {
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     let all = bit_run::mask(0, granules as u32);
     page_size::advise(address, bytes);
-    let resident = ahead && granules == CHUNK_GRANULES && huge::make_resident(address, bytes);
+    let resident = ahead && granules == CHUNK_GRANULES && huge::make_new_resident(address, bytes);
     paging::claim(address, bytes);
     let added = Granule::of(address)
         .and_then(|base| chunk::add(base, false, all, if resident { all } else { 0 }));

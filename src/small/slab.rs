@@ -11,9 +11,11 @@ use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::base::random::mix;
 use crate::config;
 use crate::metadata::span::{Kind, Place, Span, UNLISTED, UNOWNED};
+use crate::os::guard_pages;
 use crate::os::process::page_bytes;
-use crate::os::{guard_pages, mapping};
-use crate::pages::page_heap::{self, Filling};
+use crate::pages::filling::Filling;
+use crate::pages::huge;
+use crate::pages::page_heap;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Carved at a time from a fresh slab: a page at most, and so few blocks that a thread which wants
@@ -74,7 +76,7 @@ impl Slab {
         let span = new.span;
         let bytes = class.slab_granules() as usize * GRANULE_BYTES;
         if filling == Filling::All && new.clean {
-            mapping::populate(new.start.address(), bytes);
+            huge::make_resident(new.start.address(), bytes);
         }
         #[expect(clippy::cast_possible_truncation, reason = "below 72")]
         span.class.store(class.number() as u8, Ordering::Relaxed);
