@@ -73,7 +73,7 @@ const VARIABLES: [Variable; 19] = [
         default: "auto",
         meaning: &[
             "huge pages for a heap above 16 MiB and for large",
-            "objects that grow",
+            "objects that will be filled",
         ],
     },
     Variable {
