@@ -1,4 +1,8 @@
-/* Blocks that a program fills get huge pages, on a machine that has them for who asks, and no slower
+/* expect: exit 0
+   modes: preload
+   library: shipped
+   under: GLEBE_HUGE_PAGES=auto
+   Blocks that a program fills get huge pages, on a machine that has them for who asks, and no slower
    than small ones: far fewer faults than pages. */
 #include "check.h"
 #include <sys/mman.h>

@@ -1,4 +1,8 @@
-/* A program whose large blocks stay mostly untouched pays for huge pages in the first of them at
+/* expect: exit 0
+   modes: preload
+   library: shipped
+   under: GLEBE_HUGE_PAGES=auto
+   A program whose large blocks stay mostly untouched pays for huge pages in the first of them at
    most: once one was freed, glebe expects no more of the next. */
 #include "check.h"
 
