@@ -4,7 +4,7 @@
 use core::cell::Cell;
 
 /// Odd, with as many ones as zeroes: the golden ratio times 2^64.
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Mixes two words into one: both halves of their product.
 #[inline(always)]

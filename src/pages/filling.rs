@@ -9,7 +9,7 @@
 use super::huge::HUGE_PAGE_BYTES;
 use super::purge;
 use crate::base::address::GRANULE_SHIFT;
-use crate::base::random::mix;
+use crate::base::random::{STEP, mix};
 use crate::base::shared::SharedUsize;
 use crate::os::mapping;
 use crate::paging;
@@ -39,8 +39,6 @@ const STAKE_ONE_OF: usize = 8;
 /// One of so many places is a probe: an object there gets no page before its touch, whatever is
 /// expected. In huge pages, or resident from the start, all objects look filled.
 const PROBE_ONE_OF: u64 = 16;
-/// Any odd number with its bits well spread.
-const PROBE_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What is known of objects.
 static OBJECTS: Experience = Experience(SharedUsize::new(FIRST_FILLED_BYTES));
@@ -58,7 +56,7 @@ pub(crate) fn of_object(bytes: usize) -> Filling {
 }
 
 /// Notes whether an object of `bytes` at `address` that is freed now was filled: one that got memory
-/// nobody had touched, of which no more was made resident than the kernel does at a touch.
+/// nobody had touched, and of which at most the first huge page was made resident ahead.
 pub(crate) fn note_freed(address: usize, bytes: usize) {
     OBJECTS.note_freed(address, bytes);
 }
@@ -66,7 +64,7 @@ pub(crate) fn note_freed(address: usize, bytes: usize) {
 /// Whether an object at `address`, a multiple of 64 KiB, is to show what it fills.
 pub(crate) fn is_probe(address: usize) -> bool {
     let granule = (address >> GRANULE_SHIFT) as u64;
-    mix(granule, PROBE_SEED).is_multiple_of(PROBE_ONE_OF)
+    mix(granule, STEP).is_multiple_of(PROBE_ONE_OF)
 }
 
 impl Experience {
