@@ -26,14 +26,14 @@ pub(crate) fn allocate(bytes: usize, contents: Contents) -> Option<MediumObject>
     let usable = object_bytes(bytes.max(1 << 4))?;
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
     let granules = usable.div_ceil(GRANULE_BYTES) as u32;
-    let filling = match contents {
+    let filling = || match contents {
         Contents::Any => filling::of_object(usable),
         Contents::Zeroes => Filling::Unknown,
     };
     let new = page_heap::allocate(granules, filling)?;
     let address = new.start.address();
     let populated = new.clean
-        && filling == Filling::All
+        && filling() == Filling::All
         && !filling::is_probe(address)
         && huge::make_resident(address, usable);
     new.span.free.store(usable, Ordering::Relaxed);
