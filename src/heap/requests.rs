@@ -157,7 +157,7 @@ fn allocate_object(bytes: usize, contents: Contents) -> (usize, bool) {
         let object = with_cache(|cache| {
             cache.watch();
             let medium = if bytes <= MEDIUM_MAX_BYTES {
-                medium_object::allocate(bytes, contents)
+                medium_object::allocate(bytes)
             } else {
                 None
             };

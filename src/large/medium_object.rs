@@ -1,11 +1,10 @@
 //! Medium objects, above 32 KiB and up to 2 MiB: a span of the page heap each, so freeing and
 //! reusing one makes no system call.
 
-use super::large_object::Contents;
 use crate::base::address::GRANULE_BYTES;
 use crate::metadata::span::{Kind, Place};
-use crate::pages::filling::{self, Filling};
-use crate::pages::{huge, page_heap};
+use crate::pages::filling::Filling;
+use crate::pages::page_heap;
 use crate::small::size_class::object_bytes;
 use core::sync::atomic::Ordering;
 
@@ -20,37 +19,21 @@ pub(crate) struct MediumObject {
     pub(crate) clean: bool,
 }
 
-/// Allocates at least `bytes` (1 to [`MEDIUM_MAX_BYTES`]) of `contents`, which may be old ones all the
-/// same; `None` out of memory.
-pub(crate) fn allocate(bytes: usize, contents: Contents) -> Option<MediumObject> {
+/// Allocates at least `bytes` (1 to [`MEDIUM_MAX_BYTES`]); `None` out of memory.
+pub(crate) fn allocate(bytes: usize) -> Option<MediumObject> {
     let usable = object_bytes(bytes.max(1 << 4))?;
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
-    let granules = usable.div_ceil(GRANULE_BYTES) as u32;
-    let filling = || match contents {
-        Contents::Any => filling::of_object(usable),
-        Contents::Zeroes => Filling::Unknown,
-    };
-    let new = page_heap::allocate(granules, filling)?;
-    let address = new.start.address();
-    let populated = new.clean
-        && filling() == Filling::All
-        && !filling::is_probe(address)
-        && huge::make_resident(address, usable);
+    let new = page_heap::allocate(usable.div_ceil(GRANULE_BYTES) as u32, Filling::Unknown)?;
     new.span.free.store(usable, Ordering::Relaxed);
-    new.span
-        .set_resident_by_touch(contents == Contents::Any && new.clean && !populated);
     new.span.set_kind(Kind::Medium);
     Some(MediumObject {
-        address,
+        address: new.start.address(),
         clean: new.clean,
     })
 }
 
 /// Frees an object.
 pub(crate) fn free(place: Place) {
-    if place.span.is_resident_by_touch() {
-        filling::note_freed(place.start.address(), place.span.object_bytes());
-    }
     page_heap::free(place.start, place.span);
 }
 

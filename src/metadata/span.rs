@@ -104,7 +104,7 @@ pub(crate) struct Span {
     /// Slab, in hardened mode: how its guard page is made. Tail: granules back to the first. Large, cached and guarded: granules of the mapping.
     pub(crate) distance: AtomicU32,
     /// Slab: blocks that were ever linked into the free list; the rest is untouched. Guarded: where
-    /// in the mapping the object starts, in units of 16 bytes. Medium and large: see
+    /// in the mapping the object starts, in units of 16 bytes. Large: see
     /// [`Self::is_resident_by_touch`].
     pub(crate) carved: AtomicU32,
     /// Slab: where in its owner's cache the bin of its class lies, in bytes.
@@ -352,7 +352,7 @@ impl Span {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// Whether the pages of this medium or large object are in memory only where it was touched.
+    /// Whether the pages of this large object are in memory only where it was touched.
     pub(crate) fn is_resident_by_touch(&self) -> bool {
         self.carved.load(Ordering::Relaxed) != 0
     }

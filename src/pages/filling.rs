@@ -33,11 +33,11 @@ const MOST_FILLED_BYTES: usize = 256 << 20;
 /// As if so much had been seen when a program starts: its first objects of up to 16 MiB, which are
 /// buffers rather than address space to grow into, count as filled.
 const FIRST_FILLED_BYTES: usize = 64 << 20;
-/// What a wrong guess may take at once, all of a medium object or a huge page of a large one, is at
-/// most so much of what is in use: small programs stay small.
+/// What a wrong guess takes at once, a huge page, is at most so much of what is in use: small
+/// programs stay small.
 const STAKE_ONE_OF: usize = 8;
 /// One of so many places is a probe: an object there gets no page before its touch, whatever is
-/// expected. In huge pages, or resident from the start, all objects look filled.
+/// expected. In huge pages all objects look filled.
 const PROBE_ONE_OF: u64 = 16;
 
 /// What is known of objects.
@@ -48,8 +48,7 @@ struct Experience(SharedUsize);
 
 /// What to expect of an object of `bytes`.
 pub(crate) fn of_object(bytes: usize) -> Filling {
-    let at_stake_bytes = bytes.min(HUGE_PAGE_BYTES);
-    if at_stake_bytes > purge::used_bytes() / STAKE_ONE_OF || paging::scarce_bytes().is_some() {
+    if HUGE_PAGE_BYTES > purge::used_bytes() / STAKE_ONE_OF || paging::scarce_bytes().is_some() {
         return Filling::Unknown;
     }
     OBJECTS.expectation(bytes)
