@@ -3,24 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-/// What of ours runs in every process beside the doors, as it stands in the names of functions.
-const EARLY: [&str; 12] = [
-    "5glebe3abi4libc",
-    "5glebe4heap5start",
-    "5glebe4heap6thread",
-    "5glebe4heap8requests",
-    "5glebe5cache",
-    "5glebe5pages",
-    "5glebe5small",
-    "5glebe8metadata",
-    "5glebe2os10wiped_word",
-    "5glebe2os13fault_signals",
-    "5glebe2os7process",
-    "9once_cell4race",
-];
+/// What the kernel maps at once around a page of a file that is touched, if the file lies in memory at
+/// multiples of as much.
+const WINDOW_BYTES: usize = 64 << 10;
 
 fn main() {
     println!("cargo:rerun-if-changed=src/abi/exports.txt");
+    println!("cargo:rerun-if-changed=src/abi/layout.txt");
     let exports = fs::read_to_string("src/abi/exports.txt").expect("exports.txt is readable");
     let doors: Vec<(&str, &str)> = exports
         .lines()
@@ -41,6 +30,7 @@ fn main() {
     argument(&format!("-Wl,-T,{}", script.display()));
     argument("-Wl,-soname,libglebe.so.0");
     argument("-Wl,-z,now,-z,nodelete");
+    argument(&format!("-Wl,-z,max-page-size={WINDOW_BYTES}"));
 
     // The feature defines the standard names itself.
     if std::env::var_os("CARGO_FEATURE_TAKEOVER").is_some() {
@@ -66,14 +56,38 @@ fn layout(doors: &[(&str, &str)]) -> String {
     let mut layout = String::from(
         "SECTIONS { /DISCARD/ : { *(.init_array.00099) } } INSERT BEFORE .init_array;\n",
     );
-    // What every process runs stands side by side: the kernel maps what lies around a page that is
-    // touched, and in a small program that would be most of what it never runs.
+    let placed = fs::read_to_string("src/abi/layout.txt").expect("layout.txt is readable");
+    let sections = |of: &str, key: &str| -> String {
+        let lines = placed.lines().filter_map(|line| line.split_once(' '));
+        let names = lines.filter(|(first, _)| *first == key);
+        let sections = names.map(|(_, name)| format!("*(.{of}.*{}*) ", mangled(name)));
+        sections.collect()
+    };
     let doors = doors.iter().map(|(_, door)| format!("*(.text.{door}) "));
-    let rooms = EARLY.iter().map(|name| format!("*(.text.*{name}*) "));
-    let early: String = doors.chain(rooms).collect();
     layout.push_str(&format!(
-        "SECTIONS {{ .fini : {{ *(.fini) }} .plt : {{ *(.plt) }} \
-         .text : {{ *crt*.o(.text) {early}*(.text .text.*) }} }} INSERT AFTER .init;\n"
+        "SECTIONS {{ .init : ALIGN({WINDOW_BYTES}) {{ *(.init) }} .fini : {{ *(.fini) }} \
+         .plt : {{ *(.plt) }} .text : {{ *crt*.o(.text) {}{}{}*(.text .text.*) }} }} \
+         INSERT AFTER .eh_frame;\n",
+        sections("text", "first"),
+        doors.collect::<String>(),
+        sections("text", "next"),
+    ));
+    layout.push_str(&format!(
+        "SECTIONS {{ .data : {{ {}*(.data .data._*) }} \
+         .bss : {{ {}*(.bss .bss.*) *(COMMON) }} }} INSERT AFTER .tm_clone_table;\n",
+        sections("data", "sealed"),
+        sections("bss", "table"),
     ));
     layout
+}
+
+/// What the path of a Rust item looks like in the name of its section.
+fn mangled(path: &str) -> String {
+    let segments = path.split("::");
+    segments
+        .map(|segment| match segment.starts_with("glebe_") {
+            true => segment.to_owned(),
+            false => format!("{}{segment}", segment.len()),
+        })
+        .collect()
 }

@@ -187,3 +187,43 @@ fn callee<'a>(line: &'a str, slots: &BTreeMap<u64, &'a str>) -> Option<&'a str> 
     }
     instruction.split_once('<')?.1.split(['>', '+', '@']).next()
 }
+
+/// The lines of layout.txt: what a name is placed as, and its parts.
+fn placed() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let lines = include_str!("../src/abi/layout.txt").lines();
+    let lines = lines.filter(|line| !line.starts_with('#'));
+    let lines = lines.filter_map(|line| line.split_once(' '));
+    lines.map(|(key, name)| (key, name.split("::").collect()))
+}
+
+/// Whether the name of a symbol holds those parts, one behind the other.
+fn is_named(symbol: &str, parts: &[&str]) -> bool {
+    let mangled: String = (parts.iter())
+        .map(|part| format!("{}{part}", part.len()))
+        .collect();
+    symbol == parts.join("::") || symbol.contains(&mangled)
+}
+
+#[test]
+fn what_every_process_runs_lies_in_one_window_of_64_kib() {
+    let symbols = ask("nm", &["--defined-only"]);
+    let symbols: Vec<(u64, &str, &str)> = (symbols.lines())
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let address = u64::from_str_radix(words.next()?, 16).ok()?;
+            Some((address, words.next()?, words.next()?))
+        })
+        .collect();
+    let malloc = symbols.iter().find(|(.., name)| *name == "glebe_malloc");
+    let window = |address: u64| address >> 16;
+    let first_window = window(malloc.expect("malloc is there").0);
+    for (key, parts) in placed() {
+        let named = symbols.iter().filter(|(.., name)| is_named(name, &parts));
+        let named: Vec<_> = named.collect();
+        assert!(!named.is_empty(), "there is no {}", parts.join("::"));
+        let code = named.iter().filter(|(_, kind, _)| *kind == "t");
+        for (address, _, name) in code.filter(|_| key == "first") {
+            assert_eq!(window(*address), first_window, "{name}");
+        }
+    }
+}

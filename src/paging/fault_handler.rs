@@ -41,7 +41,8 @@ pub(super) type Buffers = [Buffer; AHEAD];
 /// Law: what a fork copies at whatever moment, an entry and its page, fits together. The child finds
 /// the page in memory, or the entry that says where it is.
 struct Pending {
-    entries: [Option<(PageNumber, Admission)>; MOST_PENDING],
+    /// The first `length` of these.
+    entries: [(PageNumber, Admission); MOST_PENDING],
     length: usize,
 }
 
@@ -50,7 +51,7 @@ const MOST_PENDING: usize = 512;
 
 /// Held while a fault is served and what comes after it is brought in.
 static SERVING: Mutex<Pending> = Mutex::new(Pending {
-    entries: [None; MOST_PENDING],
+    entries: [(PageNumber(0), Admission::FirstTouch); MOST_PENDING],
     length: 0,
 });
 /// Whether a fork goes on.
@@ -62,7 +63,7 @@ impl Pending {
     fn contains(&self, page: PageNumber) -> bool {
         self.entries[..self.length]
             .iter()
-            .any(|entry| entry.is_some_and(|(pending, _)| pending == page))
+            .any(|&(pending, _)| pending == page)
     }
 
     fn is_full(&self) -> bool {
@@ -71,7 +72,7 @@ impl Pending {
 
     fn push(&mut self, page: PageNumber, how: Admission) {
         if let Some(place) = self.entries.get_mut(self.length) {
-            *place = Some((page, how));
+            *place = (page, how);
             self.length += 1;
         }
     }
@@ -89,10 +90,8 @@ pub(super) fn go_on() {
     let mut pending = SERVING.lock();
     FORKING.store(0, Ordering::SeqCst);
     let length = core::mem::take(&mut pending.length);
-    for entry in pending.entries.iter_mut().take(length) {
-        if let Some((page, how)) = entry.take()
-            && let Some(slot) = page_table::slot(page)
-        {
+    for &(page, how) in pending.entries.iter().take(length) {
+        if let Some(slot) = page_table::slot(page) {
             come_in(held(slot), page, how);
         }
     }

@@ -80,8 +80,8 @@ impl Segment {
 /// Which segment new blocks are of.
 struct Current {
     segment: Option<usize>,
-    /// Whether the file system takes space back.
-    punches: bool,
+    /// Whether the file system does not take space back.
+    keeps_space: bool,
 }
 
 /// A store of byte strings in files. See the module.
@@ -103,7 +103,7 @@ impl<F: SpillIo> SpillFile<F> {
             path: AtomicPtr::new(core::ptr::null_mut()),
             current: Mutex::new(Current {
                 segment: None,
-                punches: true,
+                keeps_space: false,
             }),
             io: PhantomData,
         }
@@ -320,7 +320,7 @@ impl<F: SpillIo> SpillFile<F> {
     /// Gives the space of empty blocks back, and files that are over.
     fn give_space_back(&self) {
         let mut current = self.current.lock();
-        while current.punches
+        while !current.keeps_space
             && let Some(surplus) = self.slots.take_surplus()
         {
             let block = surplus.block as usize;
@@ -330,7 +330,7 @@ impl<F: SpillIo> SpillFile<F> {
                 .get(block / SEGMENT_BLOCKS)
                 .and_then(Segment::file::<F>);
             let punched = file.is_some_and(|file| file.punch(offset, BLOCK_BYTES as u64).is_ok());
-            current.punches = punched;
+            current.keeps_space = !punched;
             self.slots.settle(surplus, punched);
         }
         for (number, segment) in self.segments.iter().enumerate() {
