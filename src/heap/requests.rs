@@ -231,6 +231,16 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
     if alignment <= 16 {
         return allocate(bytes);
     }
+    let class = SizeClass::holding_aligned(bytes, alignment);
+    match class.and_then(|class| allocate_at_hand(class.block_bytes())) {
+        Some(block) => block.address(),
+        None => allocate_aligned_slow(alignment, bytes, class),
+    }
+}
+
+/// The same from wherever they are to be had; in default mode in a block of `class`.
+#[inline(never)]
+fn allocate_aligned_slow(alignment: usize, bytes: usize, class: Option<SizeClass>) -> usize {
     if !ThreadSlot::current().is_ready() {
         return bootstrap::allocate(bytes, alignment);
     }
@@ -241,10 +251,10 @@ pub(crate) fn allocate_aligned(alignment: usize, bytes: usize) -> usize {
             None => allocate_unclassed(alignment, bytes),
         };
     }
-    if let Some(class) = SizeClass::holding_aligned(bytes, alignment) {
-        return allocate_class(class, alignment, bytes);
+    match class {
+        Some(class) => allocate_class(class, alignment, bytes),
+        None => allocate_unclassed(alignment, bytes),
     }
-    allocate_unclassed(alignment, bytes)
 }
 
 /// Allocates an object at a multiple of `alignment`.
