@@ -11,7 +11,8 @@ use crate::small::size_class::SizeClass;
 use core::ffi::{c_char, c_int};
 use core::fmt::Write as _;
 
-/// malloc_trim: gives free memory but `pad` bytes back to the kernel; 1 if there was any, else 0.
+/// malloc_trim: gives free memory but `pad` bytes back to the kernel, of the thread's own slabs and
+/// those nobody owns also the pages free at their ends; 1 if there was any, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn glebe_malloc_trim(pad: usize) -> c_int {
     let _kept = ErrnoKept::new();

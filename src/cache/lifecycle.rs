@@ -7,6 +7,7 @@ use crate::metadata::span;
 use crate::small::orphans;
 use crate::small::size_class::SizeClass;
 use crate::small::slab::{self, Slab};
+use crate::small::trim::trim;
 use core::sync::atomic::Ordering;
 
 impl ThreadCache {
@@ -29,8 +30,8 @@ impl ThreadCache {
         inbox.idle.store(false, Ordering::Relaxed);
     }
 
-    /// Sends what waits in the outbox, brings home what waits in the inbox, and returns the empty
-    /// slabs to the page heap.
+    /// Sends what waits in the outbox, brings home what waits in the inbox, returns the empty slabs
+    /// to the page heap, and gives the free pages at the ends of the others back.
     pub(crate) fn flush(&'static self) {
         self.send_everything_back();
         while let Some(start) = self.retained.pop() {
@@ -39,6 +40,18 @@ impl ThreadCache {
         while let Some(chain) = self.outbox.take() {
             self.send(chain);
         }
+        SizeClass::all().for_each(|class| self.slabs(class).for_each(trim));
+    }
+
+    /// Its slabs of `class` that are not used up.
+    fn slabs(&self, class: SizeClass) -> impl Iterator<Item = Slab> {
+        let mut at = self.first_partial(class);
+        let listed = core::iter::from_fn(move || {
+            let slab = at?;
+            at = slab_at(slab.span.next.load(Ordering::Relaxed));
+            Some(slab)
+        });
+        self.current(class).into_iter().chain(listed)
     }
 
     /// Brings every block that waits or is at hand to its slab, or to the slab's owner.
@@ -107,13 +120,7 @@ impl ThreadCache {
     fn check(&self) {
         for class in SizeClass::all() {
             self.bin(class).check();
-            let mut at = self.first_partial(class);
-            let listed = core::iter::from_fn(|| {
-                let slab = at?;
-                at = slab_at(slab.span.next.load(Ordering::Relaxed));
-                Some(slab)
-            });
-            for slab in self.current(class).into_iter().chain(listed) {
+            for slab in self.slabs(class) {
                 assert_eq!(slab.span.owner.load(Ordering::Relaxed), self.address());
                 assert_eq!(slab.class(), class);
                 assert_eq!(slab.span.kind(), span::Kind::Slab);

@@ -7,6 +7,7 @@ use crate::guard::guarded_object;
 use crate::large::idle_memory;
 use crate::os::thread_slot::ThreadSlot;
 use crate::small::orphans;
+use crate::small::trim::trim;
 
 /// Gives all free memory but `keep_bytes` of it back to the kernel now; the bytes given back.
 pub(crate) fn purge(keep_bytes: usize) -> usize {
@@ -18,7 +19,7 @@ pub(crate) fn purge(keep_bytes: usize) -> usize {
         pool::drain_idle(cache);
         hardened::end_quarantine(cache);
         cache.flush();
-        orphans::release_empty(cache.address());
+        orphans::look_through(cache.address(), trim);
     });
     if keep_bytes == 0 {
         guarded_object::release_all();

@@ -13,8 +13,8 @@
 //! | fields | written by |
 //! |---|---|
 //! | `owner` | the owner gives up with Release; a claimer takes with Acquire |
-//! | `free`, `countdown`, `bias`, `carved`, `next`, `previous` of a slab | its owner only |
-//! | `bin`, `class`, `divisor` of a slab | whoever made it |
+//! | `free`, `countdown`, `bias`, `carved`, `divisor`, `next`, `previous` of a slab | its owner only |
+//! | `bin`, `class` of a slab | whoever made it |
 //! | `generation` of a slab | its owner, and who claims it |
 //! | `kind` and the shape | whoever claimed the granules from the page heap |
 //! | `orphan_link`, `queued` | the orphan stack; they outlive the span's purpose |

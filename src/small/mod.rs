@@ -5,6 +5,7 @@ pub(crate) mod orphans;
 pub(crate) mod seal;
 pub(crate) mod size_class;
 pub(crate) mod slab;
+pub(crate) mod trim;
 
 // Not in slab.rs, which tests/loom.rs compiles over records of its own.
 #[cfg(test)]
@@ -83,6 +84,45 @@ mod tests {
                 InSlab::Unused => assert!(offset >= carved_bytes),
             }
             assert!(offset < carved_bytes || matches!(classify(slab, address), InSlab::Unused));
+        }
+    }
+
+    #[test]
+    fn what_is_free_at_the_end_of_a_slab_is_uncarved_in_whole_pages() {
+        for block_bytes in [16, 48, 1000, 5000, 32 << 10] {
+            let slab = slab_of(block_bytes);
+            let block_bytes = slab.class().block_bytes();
+            while slab.carve() {}
+            let blocks = slab.class().slab_blocks();
+            // All are taken; every third comes back, and those of the second half.
+            assert_eq!(slab.take_free(u32::MAX).1, blocks);
+            slab.span.set_bias(u32::MAX / 2);
+            assert_eq!(slab.uncarve(), None, "nothing is free");
+            let is_freed = |index: u32| index % 3 == 1 || index > blocks / 2;
+            for index in (0..blocks).filter(|&index| is_freed(index)) {
+                let address = slab.start.address() + index as usize * block_bytes;
+                // SAFETY: a block starts there.
+                slab.put(unsafe { Block::at(address) });
+            }
+            let used = slab.span.used();
+            let (address, bytes) = slab.uncarve().expect("half a slab");
+            slab.check();
+            let carved = slab.span.carved.load(Ordering::Relaxed);
+            let last_used = (0..blocks).rev().find(|&index| !is_freed(index));
+            assert_eq!(carved, last_used.expect("one is in use") + 1);
+            assert_eq!(slab.span.used(), used);
+            let kept_end = slab.start.address() + carved as usize * block_bytes;
+            let end = slab.start.address() + blocks as usize * block_bytes;
+            assert_eq!(address, kept_end.next_multiple_of(4096));
+            assert_eq!(address + bytes, end.next_multiple_of(4096));
+            assert_eq!(slab.span.divisor.load(Ordering::Relaxed), 0);
+            assert_eq!(slab.uncarve(), None, "once");
+            while slab.carve() {}
+            slab.check();
+            assert_eq!(
+                slab.span.divisor.load(Ordering::Relaxed),
+                slab.class().divisor()
+            );
         }
     }
 

@@ -52,15 +52,21 @@ pub(crate) fn give_empty(slab: Slab) -> bool {
 
 /// Releases the empty slabs; `owner` is the address of the caller's cache.
 pub(crate) fn release_empty(owner: usize) {
-    if EMPTY.load(Ordering::Relaxed) == 0 {
-        return;
+    if EMPTY.load(Ordering::Relaxed) > 0 {
+        look_through(owner, |_| ());
     }
+}
+
+/// Releases the empty slabs, and shows the others to `each` while they are the cache's at address
+/// `owner`, the caller's.
+pub(crate) fn look_through(owner: usize, each: impl Fn(Slab)) {
     for class in SizeClass::all() {
         let mut kept = None;
         while let Some(slab) = adopt(class, owner) {
             if slab.span.used() == 0 {
                 slab.release();
             } else {
+                each(slab);
                 let next = kept.map_or(0, |next: Slab| next.start.0);
                 slab.span.next.store(next, Ordering::Relaxed);
                 kept = Some(slab);

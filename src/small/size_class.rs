@@ -8,6 +8,8 @@ pub(crate) const CLASSES: usize = 72;
 /// The largest block in a slab, bytes. Above it an object has a span of its own, where only the
 /// pages that are touched cost memory and no block of a neighbour keeps them resident.
 pub(crate) const SLAB_MAX_BYTES: usize = 32 << 10;
+/// The most blocks in a slab.
+pub(crate) const SLAB_MOST_BLOCKS: usize = GRANULE_BYTES / 16;
 /// The largest size that the fast path finds by a table of 16-byte steps.
 pub(crate) const DIRECT_MAX_BYTES: usize = 1024;
 /// Entries of that table: sizes 0, 1-16, 17-32, …

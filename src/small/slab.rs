@@ -3,11 +3,14 @@
 //!
 //! Law, for its owner: used + free-list length = carved <= capacity, where blocks in a bin and
 //! those on their way home from other threads count as used.
+//!
+//! A slab that was trimmed has carved fewer blocks than it had issued: frees of it take the slow
+//! path, where a block that is not carved is known to be free, until all are carved again.
 
 use super::block::Block;
 use super::seal::SealedBlock;
-use super::size_class::SizeClass;
-use crate::base::address::{GRANULE_BYTES, Granule};
+use super::size_class::{SLAB_MOST_BLOCKS, SizeClass};
+use crate::base::address::{GRANULE_BYTES, Granule, round_up};
 use crate::base::random::mix;
 use crate::config;
 use crate::metadata::span::{Kind, Place, Span, UNLISTED, UNOWNED};
@@ -80,15 +83,15 @@ impl Slab {
         }
         #[expect(clippy::cast_possible_truncation, reason = "below 72")]
         span.class.store(class.number() as u8, Ordering::Relaxed);
+        let slab = Slab {
+            start: new.start,
+            span,
+        };
+        slab.admit_frees();
         if config::hardened() {
-            // No block starts anywhere, as far as the fast paths can tell.
-            span.divisor.store(0, Ordering::Relaxed);
-            let guard =
-                guard_pages::install(new.start.address() + bytes - page_bytes(), page_bytes());
+            let guard = guard_pages::install(slab.guard_page(), page_bytes());
             span.distance
                 .store(guard.map_or(0, |method| method as u32), Ordering::Relaxed);
-        } else {
-            span.divisor.store(class.divisor(), Ordering::Relaxed);
         }
         span.carved.store(0, Ordering::Relaxed);
         span.free.store(0, Ordering::Relaxed);
@@ -100,10 +103,16 @@ impl Slab {
         span.set_kind(Kind::Slab);
         // Release pairs with the Acquire of whoever claims the slab one day.
         span.owner.store(owner, Ordering::Release);
-        Some(Slab {
-            start: new.start,
-            span,
-        })
+        Some(slab)
+    }
+
+    /// Lets the fast paths of free see where blocks start; in hardened mode, that none does.
+    fn admit_frees(self) {
+        let divisor = match config::hardened() {
+            true => 0,
+            false => self.class().divisor(),
+        };
+        self.span.divisor.store(divisor, Ordering::Relaxed);
     }
 
     /// Gives an empty slab back to the page heap.
@@ -186,9 +195,52 @@ impl Slab {
                 next = block.address();
             }
             span.free.store(next, Ordering::Relaxed);
+            if carved + batch == capacity {
+                self.admit_frees();
+            }
         }
         span.carved.store(carved + batch, Ordering::Relaxed);
         true
+    }
+
+    /// Forgets the free blocks at the slab's end, as if they had never been carved, if that leaves
+    /// whole pages with nothing in them: their address and bytes. For its owner, in default mode.
+    pub(crate) fn uncarve(self) -> Option<(usize, usize)> {
+        let (span, start) = (self.span, self.start.address());
+        let block_bytes = self.class().block_bytes();
+        let carved = span.carved.load(Ordering::Relaxed);
+        let free = carved.wrapping_sub(span.used()) as usize;
+        if free * block_bytes < page_bytes() {
+            return None;
+        }
+        let mut is_free = [0_u64; SLAB_MOST_BLOCKS / 64];
+        let mut at = span.free.load(Ordering::Relaxed);
+        while at != 0 {
+            let index = (at - start) / block_bytes;
+            if let Some(word) = is_free.get_mut(index / 64) {
+                *word |= 1 << (index % 64);
+            }
+            // SAFETY: a free list holds block starts.
+            at = unsafe { Block::at(at) }.link();
+        }
+        let is_free = |&index: &usize| is_free[index / 64] >> (index % 64) & 1 == 1;
+        let kept = carved as usize - (0..carved as usize).rev().take_while(is_free).count();
+        // A slab ends where a page does, so there is no overflow.
+        let page_up = |blocks: usize| round_up(start + blocks * block_bytes, page_bytes());
+        let (first, end) = (page_up(kept)?, page_up(carved as usize)?);
+        if first >= end {
+            return None;
+        }
+        let mut list = 0;
+        for index in (0..kept).rev().filter(is_free) {
+            let block = self.block(index as u32);
+            block.set_link(list);
+            list = block.address();
+        }
+        span.divisor.store(0, Ordering::Relaxed);
+        span.free.store(list, Ordering::Relaxed);
+        span.carved.store(kept as u32, Ordering::Relaxed);
+        Some((first, end - first))
     }
 
     /// The block with this number, which is below the capacity.
@@ -291,6 +343,7 @@ impl Slab {
             let capacity = self.capacity();
             span.free.store(0, Ordering::Relaxed);
             span.carved.store(capacity, Ordering::Relaxed);
+            self.admit_frees();
             span.bias.store(0, Ordering::Relaxed);
             span.countdown.store(capacity, Ordering::Relaxed);
             span.queued.store(0, Ordering::Relaxed);
