@@ -60,7 +60,7 @@ fn layout(doors: &[(&str, &str)]) -> String {
     let sections = |of: &str, key: &str| -> String {
         let lines = placed.lines().filter_map(|line| line.split_once(' '));
         let names = lines.filter(|(first, _)| *first == key);
-        let sections = names.map(|(_, name)| format!("*(.{of}.*{}*) ", mangled(name)));
+        let sections = names.map(|(_, name)| format!("*(.{of}.{}) ", pattern(name)));
         sections.collect()
     };
     let doors = doors.iter().map(|(_, door)| format!("*(.text.{door}) "));
@@ -81,13 +81,12 @@ fn layout(doors: &[(&str, &str)]) -> String {
     layout
 }
 
-/// What the path of a Rust item looks like in the name of its section.
-fn mangled(path: &str) -> String {
+/// What the path of a Rust item, or a door, looks like in the names of sections.
+fn pattern(path: &str) -> String {
+    if path.starts_with("glebe_") {
+        return path.to_owned();
+    }
     let segments = path.split("::");
-    segments
-        .map(|segment| match segment.starts_with("glebe_") {
-            true => segment.to_owned(),
-            false => format!("{}{segment}", segment.len()),
-        })
-        .collect()
+    let mangled = segments.map(|segment| format!("{}{segment}", segment.len()));
+    format!("*{}*", mangled.collect::<String>())
 }
