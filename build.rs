@@ -66,9 +66,10 @@ fn layout(doors: &[(&str, &str)]) -> String {
     let doors = doors.iter().map(|(_, door)| format!("*(.text.{door}) "));
     layout.push_str(&format!(
         "SECTIONS {{ .init : ALIGN({WINDOW_BYTES}) {{ *(.init) }} .fini : {{ *(.fini) }} \
-         .plt : {{ *(.plt) }} .text : {{ *crt*.o(.text) {}{}{}*(.text .text.*) }} }} \
+         .plt : {{ *(.plt) }} .text : {{ *crt*.o(.text) {}{}{}{}*(.text .text.*) }} }} \
          INSERT AFTER .eh_frame;\n",
         sections("text", "first"),
+        sections("text", "then"),
         doors.collect::<String>(),
         sections("text", "next"),
     ));

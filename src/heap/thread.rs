@@ -31,29 +31,51 @@ pub(crate) fn with_cache<T>(work: impl FnOnce(&'static ThreadCache) -> T) -> Opt
     }
 }
 
-/// The thread's first need of a cache: takes one for it.
+/// The thread's first need of a cache.
 #[cold]
 fn with_first_cache<T>(
     slot: ThreadSlot,
     work: impl FnOnce(&'static ThreadCache) -> T,
 ) -> Option<T> {
+    match take_first(slot) {
+        First::Taken(cache) => {
+            let result = work(cache);
+            slot.open(cache.address(), fast_path_limit());
+            Some(result)
+        }
+        First::TakenBefore => with_cache(work),
+        First::None => None,
+    }
+}
+
+/// A thread's first cache.
+enum First {
+    /// It has one now, and whoever took it opens the slot.
+    Taken(&'static ThreadCache),
+    /// A signal handler has taken one for the thread meanwhile.
+    TakenBefore,
+    /// There is none to be had.
+    None,
+}
+
+/// Takes a cache for the thread. Apart from its callers, of which there is one for each request.
+#[inline(never)]
+fn take_first(slot: ThreadSlot) -> First {
     start::once();
     let cache = {
         let _blocked = SignalsBlocked::new();
         if slot.owner() != Owner::NoCacheYet {
-            // A signal handler was here first and has taken one for the thread.
-            drop(_blocked);
-            return with_cache(work);
+            return First::TakenBefore;
         }
-        let cache = pool::take()?;
+        let Some(cache) = pool::take() else {
+            return First::None;
+        };
         // From here to `open`, a signal handler and what pthread_setspecific may allocate borrow.
         slot.own(cache.address());
         cache
     };
     register_exit(cache);
-    let result = work(cache);
-    slot.open(cache.address(), fast_path_limit());
-    Some(result)
+    First::Taken(cache)
 }
 
 /// Requests below these bytes take the fast path.
