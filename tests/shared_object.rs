@@ -221,7 +221,9 @@ fn what_every_process_runs_lies_in_one_window_of_64_kib() {
         let named = symbols.iter().filter(|(.., name)| is_named(name, &parts));
         let named: Vec<_> = named.collect();
         assert!(!named.is_empty(), "there is no {}", parts.join("::"));
-        let code = named.iter().filter(|(_, kind, _)| *kind == "t");
+        let code = named
+            .iter()
+            .filter(|(_, kind, _)| kind.eq_ignore_ascii_case("t"));
         for (address, _, name) in code.filter(|_| key == "first") {
             assert_eq!(window(*address), first_window, "{name}");
         }

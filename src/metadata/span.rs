@@ -91,7 +91,8 @@ pub(crate) struct Span {
     pub(crate) free: AtomicUsize,
     /// Slab: blocks in use plus `bias`; the free that makes it 0 has something to look after.
     pub(crate) countdown: AtomicU32,
-    /// Slab: ceil(2^32 / block size), for the check that an address is a block's start.
+    /// Slab: ceil(2^32 / block size), for the check that an address is a block's start; 0, by which
+    /// none is, in hardened mode and where the slab was trimmed.
     pub(crate) divisor: AtomicU32,
     kind: AtomicU8,
     /// Slab: the size class. Guarded: log2 of the alignment asked for. Large: where its pages come
