@@ -330,6 +330,7 @@ fn command(program: &Program, mode: Mode, profile: Profile, condition: &[String]
         );
     }
     command.env("LIBRARY", library);
+    command.env("PROFILE", format!("{profile:?}"));
     let everywhere = std::env::var("C_PROGRAMS_UNDER").unwrap_or_default();
     for (name, value) in everywhere
         .split_whitespace()

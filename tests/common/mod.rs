@@ -198,12 +198,13 @@ pub(crate) fn without_allocator_settings(command: &mut Command) {
     }
 }
 
-/// Calls `work` for every item, on as many threads as the machine has processors.
+/// Calls `work` for every item, on one thread more than the machine has processors: some items mostly
+/// wait.
 pub(crate) fn in_parallel<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
     let items = Mutex::new(items.into_iter());
     let next = || items.lock().expect("the queue is whole").next();
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..=thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(item) = next() {
                     work(item);
