@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { BLOCKS = 40, PAGES = BLOCKS * 8 * 256 };
+enum { TOTAL_MIB = 320, PAGES = TOTAL_MIB * 256 };
 
 static size_t faults(void)
 {
@@ -44,25 +44,31 @@ static void skip_where_huge_pages_do_not_pay(void)
     munmap(at, length);
 }
 
-int main(void)
+static void fill_blocks(size_t bytes)
 {
-    skip_where_huge_pages_do_not_pay();
-    static char *block[BLOCKS];
-    size_t fewest = SIZE_MAX;
+    static char *block[TOTAL_MIB];
+    size_t blocks = TOTAL_MIB * MIB / bytes, fewest = SIZE_MAX;
     /* One slow huge page sends glebe back to small ones for 128 MiB, less than half of a round. */
     for (int round = 0; round < 4; round++) {
         size_t before = faults();
-        for (int i = 0; i < BLOCKS; i++) {
-            CHECK((block[i] = malloc(8 * MIB)) != NULL);
-            memset(block[i], 1, 8 * MIB);
+        for (size_t i = 0; i < blocks; i++) {
+            CHECK((block[i] = malloc(bytes)) != NULL);
+            memset(block[i], 1, bytes);
         }
         size_t taken = faults() - before;
         fewest = taken < fewest ? taken : fewest;
-        fprintf(stderr, "%zu faults for %d pages\n", taken, PAGES);
-        for (int i = 0; i < BLOCKS; i++)
+        fprintf(stderr, "%zu KiB: %zu faults for %d pages\n", bytes / KIB, taken, PAGES);
+        for (size_t i = 0; i < blocks; i++)
             free(block[i]);
         malloc_trim(0);
     }
     CHECK(fewest < PAGES / 2);
+}
+
+int main(void)
+{
+    skip_where_huge_pages_do_not_pay();
+    fill_blocks(8 * MIB);
+    fill_blocks(MIB);
     return 0;
 }

@@ -1,10 +1,9 @@
 //! Medium objects, above 32 KiB and up to 2 MiB: a span of the page heap each, so freeing and
 //! reusing one makes no system call.
 
-use crate::base::address::GRANULE_BYTES;
+use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT};
 use crate::metadata::span::{Kind, Place};
-use crate::pages::filling::Filling;
-use crate::pages::page_heap;
+use crate::pages::{filling, page_heap};
 use crate::small::size_class::object_bytes;
 use core::sync::atomic::Ordering;
 
@@ -22,8 +21,10 @@ pub(crate) struct MediumObject {
 /// Allocates at least `bytes` (1 to [`MEDIUM_MAX_BYTES`]); `None` out of memory.
 pub(crate) fn allocate(bytes: usize) -> Option<MediumObject> {
     let usable = object_bytes(bytes.max(1 << 4))?;
+    let span_bytes = usable.next_multiple_of(GRANULE_BYTES);
+    let filling = filling::of_span(span_bytes, bytes);
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
-    let new = page_heap::allocate(usable.div_ceil(GRANULE_BYTES) as u32, Filling::Unknown)?;
+    let new = page_heap::allocate((span_bytes >> GRANULE_SHIFT) as u32, filling)?;
     new.span.free.store(usable, Ordering::Relaxed);
     new.span.set_kind(Kind::Medium);
     Some(MediumObject {

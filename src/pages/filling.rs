@@ -33,9 +33,12 @@ const MOST_FILLED_BYTES: usize = 256 << 20;
 /// As if so much had been seen when a program starts: its first objects of up to 16 MiB, which are
 /// buffers rather than address space to grow into, count as filled.
 const FIRST_FILLED_BYTES: usize = 64 << 20;
-/// What a wrong guess takes at once, a huge page, is at most so much of what is in use: small
-/// programs stay small.
+/// What a wrong guess takes at once, a huge page, is at most so much of what the heap has in memory:
+/// small programs stay small.
 const STAKE_ONE_OF: usize = 8;
+/// The most of a span that may be what its size was rounded up by, if the span is to be resident as
+/// a whole.
+const ROUNDING_ONE_OF: usize = 8;
 /// One of so many places is a probe: an object there gets no page before its touch, whatever is
 /// expected. In huge pages all objects look filled.
 const PROBE_ONE_OF: u64 = 16;
@@ -48,7 +51,17 @@ struct Experience(SharedUsize);
 
 /// What to expect of an object of `bytes`.
 pub(crate) fn of_object(bytes: usize) -> Filling {
-    if HUGE_PAGE_BYTES > purge::used_bytes() / STAKE_ONE_OF || paging::scarce_bytes().is_some() {
+    let in_memory_bytes = purge::used_bytes() + purge::idle_bytes();
+    if HUGE_PAGE_BYTES > in_memory_bytes / STAKE_ONE_OF || paging::scarce_bytes().is_some() {
+        return Filling::Unknown;
+    }
+    OBJECTS.expectation(bytes)
+}
+
+/// What to expect of a span of `span_bytes` for an object of `bytes`: what is expected of objects, if
+/// the object is about as large as the span.
+pub(crate) fn of_span(span_bytes: usize, bytes: usize) -> Filling {
+    if span_bytes - bytes > span_bytes / ROUNDING_ONE_OF {
         return Filling::Unknown;
     }
     OBJECTS.expectation(bytes)
