@@ -112,7 +112,7 @@ impl ThreadCache {
     /// threads may be half written.
     pub(crate) fn survive_fork(&self, generation: u32) {
         self.inbox.generation.store(generation, Ordering::Relaxed);
-        let _lost = self.inbox.blocks.take_all();
+        let _lost = self.inbox.take_all();
     }
 
     /// Asserts, for its owner, that every slab it lists is owned by it and lawful. For debug

@@ -2,6 +2,7 @@
 //! from other threads, and the pool that caches come from and return to.
 
 pub(crate) mod bin;
+mod inbox;
 mod lifecycle;
 pub(crate) mod outbox;
 pub(crate) mod pool;

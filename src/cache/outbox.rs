@@ -46,9 +46,27 @@ impl Chain {
 /// See the module.
 pub(crate) struct Outbox {
     chains: [Cell<Chain>; CHAINS],
+    /// Chains that were sent; wrapping.
+    sent: Cell<usize>,
 }
 
 impl Outbox {
+    /// One without chains. (Thread caches start as zeroed memory, which is one too.)
+    #[cfg(test)]
+    pub(super) fn empty() -> Outbox {
+        Outbox {
+            chains: [const { Cell::new(Chain::EMPTY) }; CHAINS],
+            sent: Cell::new(0),
+        }
+    }
+
+    /// Counts a chain that is about to be sent; how many were before.
+    pub(super) fn count_sent(&self) -> usize {
+        let sent = self.sent.get();
+        self.sent.set(sent.wrapping_add(1));
+        sent
+    }
+
     /// Adds a free block of `bytes` that belongs to `owner` to the chain that waits for that owner:
     /// the fast path, for default mode; `false` where there is none, or where the block would fill it.
     #[inline]
@@ -112,12 +130,6 @@ mod tests {
     use core::sync::atomic::AtomicUsize;
     use std::vec::Vec;
 
-    fn empty() -> Outbox {
-        Outbox {
-            chains: [const { Cell::new(Chain::EMPTY) }; CHAINS],
-        }
-    }
-
     /// Free blocks of 16 bytes.
     fn blocks(count: usize) -> Vec<Block> {
         let memory: Vec<[AtomicUsize; 2]> = (0..count).map(|_| Default::default()).collect();
@@ -143,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_chain_leaves_when_it_has_64_blocks_with_the_last_first() {
-        let outbox = empty();
+        let outbox = Outbox::empty();
         let blocks = blocks(64);
         let mut sent: Vec<_> = blocks
             .iter()
@@ -161,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_chain_leaves_when_it_has_32_kib() {
-        let outbox = empty();
+        let outbox = Outbox::empty();
         let blocks = blocks(3);
         assert!(outbox.add(0x1000, blocks[0], 16 << 10).is_none());
         assert_eq!(
@@ -176,7 +188,7 @@ mod tests {
 
     #[test]
     fn owners_in_one_place_displace_each_other_and_others_wait_side_by_side() {
-        let outbox = empty();
+        let outbox = Outbox::empty();
         let blocks = blocks(3);
         let same_place = 0x1000 + 0x1000 * CHAINS;
         assert!(outbox.add(0x1000, blocks[0], 16).is_none());

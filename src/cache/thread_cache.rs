@@ -13,13 +13,13 @@
 //! `os::thread_slot`).
 
 use super::bin::{Bin, Room};
+use super::inbox::Inbox;
 use super::outbox::{Chain, Outbox};
 use super::quarantine::Quarantine;
 use super::retained::Retained;
 use super::sampling::Sampling;
 use super::visits::Visits;
 use crate::base::address::Granule;
-use crate::base::chain_stack::ChainStack;
 use crate::config;
 use crate::metadata::span::{self, Span, UNLISTED, UNOWNED};
 use crate::os::process::ErrnoKept;
@@ -31,7 +31,7 @@ use crate::small::orphans;
 use crate::small::size_class::{CLASSES, DIRECT_ENTRIES, DIRECT_MAX_BYTES, SizeClass};
 use crate::small::slab::{self, BIAS_RETAINED, Countdown, Slab};
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 /// Bytes from one cache to the next.
 pub(crate) const CACHE_BYTES: usize = 4096;
@@ -70,18 +70,6 @@ pub(crate) struct ThreadCache {
     pub(super) quarantine: Cell<Option<&'static Quarantine>>,
     pub(super) sampling: Sampling,
     pub(super) inbox: Inbox,
-}
-
-/// What other threads read or write, on cache lines of its own.
-#[repr(C, align(128))]
-pub(super) struct Inbox {
-    pub(super) blocks: ChainStack,
-    pub(super) generation: AtomicU32,
-    pub(super) idle: AtomicBool,
-    /// This cache in its pool.
-    node: AtomicU32,
-    /// Its link there.
-    pool_link: AtomicU32,
 }
 
 // SAFETY: the cells are touched only by the thread that holds the cache (see the module).
@@ -164,7 +152,7 @@ impl ThreadCache {
 
     /// Whether a drain would find nothing.
     pub(crate) fn inbox_is_empty(&self) -> bool {
-        self.inbox.blocks.is_empty()
+        self.inbox.is_empty()
     }
 
     /// Takes a block of `class` that is at hand, unless the thread is to come by.
@@ -324,18 +312,14 @@ impl ThreadCache {
         slab.span.set_bias(1_u32.wrapping_sub(slab.span.used()));
     }
 
-    /// Sends a list of free blocks back.
-    fn send_all_back(&'static self, head: usize) {
-        self.route(head, |slab, block| self.put_back(slab, block));
+    /// Sends free blocks back.
+    fn send_all_back(&'static self, blocks: impl Iterator<Item = Block>) {
+        self.route(blocks, |slab, block| self.put_back(slab, block));
     }
 
-    /// Passes the blocks of a list to `own` where their slab is ours, and sends the others back.
-    fn route(&'static self, head: usize, own: impl Fn(Slab, Block)) {
-        let mut next = head;
-        while next != 0 {
-            // SAFETY: a list holds free blocks.
-            let block = unsafe { Block::at(next) };
-            next = block.link();
+    /// Passes blocks to `own` where their slab is ours, and sends the others back.
+    fn route(&'static self, blocks: impl Iterator<Item = Block>, own: impl Fn(Slab, Block)) {
+        for block in blocks {
             let Some(start) = Granule::of(block.address()) else {
                 continue;
             };
@@ -354,7 +338,7 @@ impl ThreadCache {
     /// Empties the bins.
     pub(super) fn empty_bins(&'static self) {
         for class in SizeClass::all() {
-            self.send_all_back(self.bin(class).take_all());
+            self.send_all_back(listed(self.bin(class).take_all()));
         }
     }
 
@@ -393,7 +377,7 @@ impl ThreadCache {
         slab.span.set_bias(0);
         if slab.span.used() == 0 {
             // The program frees more than it wants: what is at hand keeps slabs from becoming empty.
-            self.send_all_back(self.bin(slab.class()).take_all());
+            self.send_all_back(listed(self.bin(slab.class()).take_all()));
             self.retain(slab);
         } else if !was_used_up
             && !self.is_current(slab)
@@ -468,21 +452,16 @@ impl ThreadCache {
     /// Sends a chain to its owner.
     pub(super) fn send(&'static self, chain: Chain) {
         if Self::ended_with_a_fork(chain.owner) {
-            return self.send_all_back(chain.head);
+            return self.send_all_back(listed(chain.head));
         }
         // SAFETY: a chain's owner is a cache's address.
         let owner = unsafe { Self::from_address(chain.owner) };
-        // SAFETY: a chain's blocks are free blocks of slabs, in nobody's hands but ours.
-        let tail = unsafe { Block::at(chain.tail) };
-        owner
-            .inbox
-            .blocks
-            .push(chain.head, |next| tail.set_link(next));
+        owner.inbox.push(chain, self.outbox.count_sent());
     }
 
     /// Brings home what other threads freed of our slabs: to the bins, as far as these have room.
     pub(super) fn drain_inbox(&'static self) {
-        self.route(self.inbox.blocks.take_all(), |slab, block| {
+        self.route(self.inbox.take_all(), |slab, block| {
             self.put_listed(slab.class(), slab, block);
         });
     }
@@ -498,7 +477,7 @@ impl ThreadCache {
 
     /// Routes what arrived at a cache that nobody uses.
     pub(crate) fn reroute_inbox_of(&'static self, other: &ThreadCache) {
-        self.send_all_back(other.inbox.blocks.take_all());
+        self.send_all_back(other.inbox.take_all());
     }
 
     // ---- lists ---------------------------------------------------------------------------------
@@ -554,6 +533,16 @@ fn bin_offset(class: SizeClass) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "within a cache")]
     let offset = (FIRST + class.number() * size_of::<Bin>()) as u32;
     offset
+}
+
+/// The blocks of a list of free ones that starts at `head`. Each may be changed once it is out.
+fn listed(mut head: usize) -> impl Iterator<Item = Block> {
+    core::iter::from_fn(move || {
+        // SAFETY: a list holds free blocks.
+        let block = (head != 0).then(|| unsafe { Block::at(head) })?;
+        head = block.link();
+        Some(block)
+    })
 }
 
 /// The slab that starts at granule `start`; `None` for 0.
