@@ -41,7 +41,7 @@ use run::{Job, Stage};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 cargo bench --bench hardened -- [OPTION | NAME=LIBRARY[,VARIABLE=VALUE]...]...
@@ -109,6 +109,7 @@ impl Options {
                 .rounds
                 .unwrap_or(if self.quick { 1 } else { 3 })
                 .min(row.most_rounds),
+            patience: Duration::ZERO,
         })
     }
 
@@ -122,6 +123,7 @@ impl Options {
                 scale => scale,
             },
             rounds: self.pairs.unwrap_or(if self.quick { 3 } else { 20 }),
+            patience: Duration::ZERO,
         }
     }
 }

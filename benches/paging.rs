@@ -56,7 +56,7 @@ use run::{Job, Stage};
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 cargo bench --bench paging -- [OPTION | ROWS]...
@@ -210,6 +210,7 @@ fn jobs(runs: usize) -> Vec<Job> {
             program: rounds::program(row)?,
             scale: row.quick_scale,
             rounds: runs,
+            patience: Duration::ZERO,
         })
     })
     .collect()

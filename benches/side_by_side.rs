@@ -44,7 +44,7 @@ use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 cargo bench --bench side_by_side -- [OPTION | NAME=LIBRARY]...
@@ -52,7 +52,9 @@ cargo bench --bench side_by_side -- [OPTION | NAME=LIBRARY]...
                     that begin with glebe are shown but are no peers; with ,VARIABLE=VALUE...
                     behind it, in that environment
   --quick           some of the rows, with less work, in one round
-  --rounds N        instead of 3
+  --rounds N        at least, instead of 3
+  --patience N      seconds from a row's start until which it gets further rounds, while the least
+                    time of some allocator was not come close to by a second run; otherwise 30
   --rows PATTERN    only rows with this in their name; may be repeated
   --only NAME,...   only these allocators, and glibc
   --list            says what would run, and ends
@@ -63,6 +65,7 @@ struct Options {
     quick: bool,
     list: bool,
     rounds: Option<usize>,
+    patience_s: Option<u64>,
     patterns: Vec<String>,
     only: Vec<String>,
     output: Option<PathBuf>,
@@ -78,6 +81,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--list" => options.list = true,
                 "--rounds" => options.rounds = Some(words.next()?.parse().ok()?),
+                "--patience" => options.patience_s = Some(words.next()?.parse().ok()?),
                 "--rows" => options.patterns.push(words.next()?),
                 "--only" => options
                     .only
@@ -102,6 +106,7 @@ impl Options {
     /// The row as it can run here; None, said loudly, where it cannot.
     fn job(&self, row: &'static Row) -> Option<Job> {
         let rounds = self.rounds.unwrap_or(if self.quick { 1 } else { 3 });
+        let patience_s = self.patience_s.unwrap_or(if self.quick { 0 } else { 30 });
         let runs_per_round = match row.group {
             Group::StartUp if self.quick => 30,
             Group::StartUp => 100,
@@ -116,6 +121,7 @@ impl Options {
                 row.scale
             },
             rounds: rounds.min(row.most_rounds) * runs_per_round,
+            patience: Duration::from_secs(patience_s),
         })
     }
 }

@@ -52,7 +52,7 @@ impl Measure {
     }
 
     /// Of one run, in the unit.
-    fn of(self, row: &Row, run: &Run) -> Option<f64> {
+    pub(crate) fn of(self, row: &Row, run: &Run) -> Option<f64> {
         match self {
             Self::Time => match row.time {
                 Time::Metric(metric) => run.metrics.get(metric).map(|it| it.0),

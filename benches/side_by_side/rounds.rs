@@ -1,12 +1,13 @@
 //! All runs of a row: under each allocator in turn, round after round.
 
 use crate::allocators::{Allocator, Kind};
-use crate::figures::{Measured, Outcome};
+use crate::figures::{Measure, Measured, Outcome};
 use crate::programs;
 use crate::rows::{Group, Row, Time};
 use crate::run::{Job, Run, Stage};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The program of a row that can run here; None, said loudly, where it cannot.
 pub(crate) fn program(row: &Row) -> Option<PathBuf> {
@@ -56,7 +57,22 @@ fn drawn_order(count: usize, state: &mut u64) -> Vec<usize> {
     order
 }
 
-/// All runs of a row.
+/// A least time is steady once another run came as close to it.
+const CLOSE: f64 = 1.03;
+
+/// Whether the least time of each allocator is steady: not the one lucky run on a noisy machine, and
+/// not all of them unlucky.
+fn are_steady(row: &Row, outcomes: &[Option<Outcome>]) -> bool {
+    outcomes.iter().flatten().flatten().all(|runs| {
+        let times = runs.iter().filter_map(|run| Measure::Time.of(row, run));
+        let mut times: Vec<f64> = times.collect();
+        times.sort_by(f64::total_cmp);
+        matches!(times[..], [least, next, ..] if next <= least * CLOSE)
+    })
+}
+
+/// All runs of a row: as many rounds as the job says, and more while there is time and a least one is
+/// not steady.
 pub(crate) fn measured(stage: &Stage, job: &Job, allocators: &[Allocator]) -> Measured {
     let takes_part = |kind| match kind {
         Kind::Nothing => job.row.group == Group::Pair,
@@ -72,7 +88,10 @@ pub(crate) fn measured(stage: &Stage, job: &Job, allocators: &[Allocator]) -> Me
         let _ = run(stage, job, &allocators[0]);
     }
     let mut state = FIRST_STATE;
-    for _ in 0..job.rounds {
+    let (begin, mut rounds) = (Instant::now(), 0);
+    while rounds < job.rounds || (begin.elapsed() < job.patience && !are_steady(job.row, &outcomes))
+    {
+        rounds += 1;
         for number in drawn_order(allocators.len(), &mut state) {
             if let Some(Ok(runs)) = &mut outcomes[number] {
                 match run(stage, job, &allocators[number]) {

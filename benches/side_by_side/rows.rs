@@ -182,7 +182,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(Program, "python", "python3", &["$here/objects.py", "$scale"]).quick(20),
     row(Program, "ruby", "ruby", &["$here/objects.rb", "$scale"]).quick(20),
     row(Program, "sqlite", "sqlite3", &[":memory:", "-cmd", "create table work as select $scale as percent", ".read $here/orders.sql"]).quick(20),
-    row(Program, "g++", "g++", &["-std=c++17", "-O1", "-S", "-o", "-", "-DSCALE=$scale", "$here/templates.cc"]).rounds(2),
+    row(Program, "g++", "g++", &["-std=c++17", "-O1", "-S", "-o", "-", "-DSCALE=$scale", "$here/templates.cc"]),
     row(Program, "z3", "z3", &["-smt2", "$here/factors.smt2"]),
     row(Program, "ghostscript", "gs", &["-q", "-dSAFER", "-dBATCH", "-dNOPAUSE", "-sDEVICE=pgmraw", "-o", "-", "-dSCALE=$scale", "$here/pages.ps"]).quick(20),
     row(Program, "redis", "redis-server", &[]).scale(60).quick(10),

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 /// Nothing here takes nearly as long, unless it hangs.
 const MOST_SECONDS: &str = "300";
@@ -19,6 +20,8 @@ pub(crate) struct Job {
     /// Percent of the program's own amount of work.
     pub(crate) scale: u32,
     pub(crate) rounds: usize,
+    /// So long after its start the row gets further rounds, if it needs them.
+    pub(crate) patience: Duration,
 }
 
 /// What one run cost.
