@@ -38,6 +38,8 @@ pub(crate) const CACHE_BYTES: usize = 4096;
 
 /// Partial slabs of one class beyond which a thread that mostly frees passes slabs on.
 const SURPLUS_SLABS: u32 = 4;
+/// The same for a class of which it took few blocks itself: it has no use for any.
+const SURPLUS_SLABS_OF_THE_YOUNG: u32 = 0;
 
 /// Heap from which on slabs that will fill are made resident at once: then the last slab of each
 /// class, mostly empty, is little beside the rest.
@@ -381,12 +383,23 @@ impl ThreadCache {
             self.retain(slab);
         } else if !was_used_up
             && !self.is_current(slab)
-            && self.bin(slab.class()).partial_slabs.get() > SURPLUS_SLABS
+            && self.has_surplus(slab.class())
             && super::pool::in_use() > 1
         {
             self.unlink_partial(slab);
             orphans::give(slab);
         }
+    }
+
+    /// Whether more slabs of `class` have room than the thread is likely to want.
+    fn has_surplus(&self, class: SizeClass) -> bool {
+        let bin = self.bin(class);
+        let kept = if bin.is_young() {
+            SURPLUS_SLABS_OF_THE_YOUNG
+        } else {
+            SURPLUS_SLABS
+        };
+        bin.partial_slabs.get() > kept
     }
 
     /// Keeps an empty slab, and gives up older ones that are still empty for it.
