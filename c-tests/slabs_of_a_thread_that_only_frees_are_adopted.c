@@ -49,13 +49,15 @@ int main(void)
     CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
     CHECK(pthread_create(&thread, NULL, only_free, NULL) == 0);
     pthread_barrier_wait(&barrier);
-    int whole = 0;
     for (int i = 0; i < BLOCKS; i++)
         CHECK((block[i] = malloc(BYTES)) != NULL);
+    int whole = 0;
     for (int i = 0; i < BLOCKS && whole < SLABS; i++) {
-        uintptr_t which = slab_of(block[i]);
-        if (blocks_in(which) == IN_A_SLAB && (whole == 0 || slab[whole - 1] != which))
-            slab[whole++] = which;
+        slab[whole] = slab_of(block[i]);
+        int seen = 0;
+        while (slab[seen] != slab[whole])
+            seen++;
+        whole += seen == whole && blocks_in(slab[whole]) == IN_A_SLAB;
     }
     CHECK(whole == SLABS);
     pthread_barrier_wait(&barrier);

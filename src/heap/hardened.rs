@@ -3,6 +3,7 @@
 //! Their lists and slabs are those of default mode; its fast paths are not taken (a thread slot
 //! admits no size, and by their records no block starts anywhere in a slab).
 
+use super::give_back::or_after_purge;
 use super::thread::with_cache;
 use crate::base::address::{GRANULE_BYTES, Granule};
 use crate::cache::thread_cache::ThreadCache;
@@ -75,9 +76,23 @@ pub(super) fn class_for(alignment: usize, bytes: usize) -> Option<SizeClass> {
     SizeClass::holding_aligned(with_seal, alignment)
 }
 
+/// Allocates a block of `class` for what is `asked`, all zero; 0 out of memory.
+#[inline(always)]
+pub(super) fn allocate(class: SizeClass, asked: Asked) -> usize {
+    match allocate_at_hand(class, asked) {
+        Some(address) => address,
+        None => allocate_slow(class, asked),
+    }
+}
+
+#[inline(never)]
+fn allocate_slow(class: SizeClass, asked: Asked) -> usize {
+    or_after_purge(|| allocate_from_slab(class, asked)).unwrap_or(0)
+}
+
 /// Takes a block of `class` for what is `asked` from the thread's quarantine or bin, all zero.
 #[inline(always)]
-pub(super) fn allocate_at_hand(class: SizeClass, asked: Asked) -> Option<usize> {
+fn allocate_at_hand(class: SizeClass, asked: Asked) -> Option<usize> {
     let slot = ThreadSlot::current();
     let word = slot.word();
     if word & BUSY != 0 {
@@ -99,7 +114,7 @@ enum Served {
 
 /// Allocates a block of `class` for what is `asked` from its slabs, or a sampled one, all zero;
 /// `None` out of memory.
-pub(super) fn allocate(class: SizeClass, asked: Asked) -> Option<usize> {
+fn allocate_from_slab(class: SizeClass, asked: Asked) -> Option<usize> {
     loop {
         let sample = |random| sampled_slots::allocate(asked.alignment.max(16), asked.bytes, random);
         let served = with_cache(|cache| match cache.sample().and_then(sample) {

@@ -2,7 +2,7 @@
 //! No door's policy: errno and the order of arguments are `abi`'s business.
 
 use super::found::{Found, InUse, look_up, report_double, report_inside};
-use super::give_back::purge;
+use super::give_back::or_after_purge;
 use super::hardened::{self, Named, NothingNamed};
 use super::thread::with_cache;
 use super::{bootstrap, foreign, start};
@@ -20,7 +20,7 @@ use crate::os::process::ErrnoKept;
 use crate::os::thread_slot::{BUSY, ThreadSlot};
 use crate::small::block::Block;
 use crate::small::seal::Asked;
-use crate::small::size_class::{SLAB_MAX_BYTES, SizeClass};
+use crate::small::size_class::{DIRECT_MAX_BYTES, SLAB_MAX_BYTES, SizeClass};
 use crate::small::slab::{Countdown, Slab, class_of, put_unmarked};
 use core::sync::atomic::Ordering;
 
@@ -61,28 +61,42 @@ pub(crate) fn allocate_at_hand(bytes: usize) -> Option<Block> {
 /// Allocates `bytes` from wherever they are to be had.
 #[inline(never)]
 pub(crate) fn allocate_slow(bytes: usize) -> usize {
+    match take_at_hand(bytes) {
+        Some(block) => block.address(),
+        None => allocate_elsewhere(bytes),
+    }
+}
+
+/// Takes a block at hand for more than what the table of [`allocate_at_hand`] leads to.
+#[inline(always)]
+fn take_at_hand(bytes: usize) -> Option<Block> {
     let slot = ThreadSlot::current();
-    if !slot.is_ready() {
+    let word = slot.word();
+    // Law: a slot that admits any size is that of a thread with a cache, in default mode.
+    if bytes <= DIRECT_MAX_BYTES || !slot.admits(0) || word & BUSY != 0 {
+        return None;
+    }
+    let class = SizeClass::holding(bytes)?;
+    slot.take(word);
+    // SAFETY: a word that is not busy is a cache's address.
+    let block = unsafe { ThreadCache::from_address(word) }.allocate_at_hand(class);
+    slot.put(word);
+    block
+}
+
+#[inline(never)]
+fn allocate_elsewhere(bytes: usize) -> usize {
+    if !ThreadSlot::current().is_ready() {
         return bootstrap::allocate(bytes, 16);
     }
     start::once();
     if config::hardened() {
         return allocate_hardened(bytes);
     }
-    let Some(class) = SizeClass::holding(bytes) else {
-        return allocate_object(bytes, Contents::Any).0;
-    };
-    let word = slot.word();
-    if word & BUSY == 0 && !config::samples_every_request() {
-        slot.take(word);
-        // SAFETY: a word that is not busy is a cache's address.
-        let block = unsafe { ThreadCache::from_address(word) }.allocate_at_hand(class);
-        slot.put(word);
-        if let Some(block) = block {
-            return block.address();
-        }
+    match SizeClass::holding(bytes) {
+        Some(class) => allocate_class(class, 16, bytes),
+        None => allocate_object(bytes, Contents::Any).0,
     }
-    allocate_class(class, 16, bytes)
 }
 
 /// Allocates `bytes` at a multiple of `alignment`: a block of `class`, or a sampled one.
@@ -112,35 +126,8 @@ fn allocate_hardened(bytes: usize) -> usize {
         alignment: 1,
     };
     match hardened::class_for_bytes(bytes) {
-        Some(class) => allocate_sealed(class, asked),
+        Some(class) => hardened::allocate(class, asked),
         None => allocate_unclassed(1, bytes),
-    }
-}
-
-/// Allocates a block of `class` for what is `asked` in hardened mode, all zero.
-#[inline(always)]
-fn allocate_sealed(class: SizeClass, asked: Asked) -> usize {
-    match hardened::allocate_at_hand(class, asked) {
-        Some(address) => address,
-        None => allocate_from_slab(class, asked),
-    }
-}
-
-#[inline(never)]
-fn allocate_from_slab(class: SizeClass, asked: Asked) -> usize {
-    or_after_purge(|| hardened::allocate(class, asked)).unwrap_or(0)
-}
-
-/// What `allocate` answers, keeping errno; out of memory, once more after all that is free went
-/// back to the kernel: address space or commit that we hold for one use may be what another lacks.
-#[inline(always)]
-fn or_after_purge<T>(allocate: impl Fn() -> Option<T>) -> Option<T> {
-    let _kept = ErrnoKept::new();
-    let first = allocate();
-    if first.is_some() || purge(0) == 0 {
-        first
-    } else {
-        allocate()
     }
 }
 
@@ -247,7 +234,7 @@ fn allocate_aligned_slow(alignment: usize, bytes: usize, class: Option<SizeClass
     start::once();
     if config::hardened() {
         return match hardened::class_for(alignment, bytes) {
-            Some(class) => allocate_sealed(class, Asked { bytes, alignment }),
+            Some(class) => hardened::allocate(class, Asked { bytes, alignment }),
             None => allocate_unclassed(alignment, bytes),
         };
     }
