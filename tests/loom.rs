@@ -133,7 +133,10 @@ mod pages {
             static ref USED: AtomicU32 = AtomicU32::new(0);
         }
 
-        pub(crate) fn allocate(_granules: u32, _filling: Filling) -> Option<NewSpan> {
+        pub(crate) fn allocate(
+            _granules: u32,
+            _filling: impl FnOnce() -> Filling,
+        ) -> Option<NewSpan> {
             let start = Granule(USED.fetch_add(1, Ordering::Relaxed) + 1);
             Some(NewSpan {
                 start,

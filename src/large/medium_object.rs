@@ -22,9 +22,12 @@ pub(crate) struct MediumObject {
 pub(crate) fn allocate(bytes: usize) -> Option<MediumObject> {
     let usable = object_bytes(bytes.max(1 << 4))?;
     let span_bytes = usable.next_multiple_of(GRANULE_BYTES);
-    let filling = filling::of_span(span_bytes, bytes);
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
-    let new = page_heap::allocate((span_bytes >> GRANULE_SHIFT) as u32, filling)?;
+    let granules = (span_bytes >> GRANULE_SHIFT) as u32;
+    let new = page_heap::allocate(granules, || filling::of_growth(span_bytes, bytes))?;
+    if new.clean {
+        filling::note_by_touch(new.start.address());
+    }
     new.span.free.store(usable, Ordering::Relaxed);
     new.span.set_kind(Kind::Medium);
     Some(MediumObject {

@@ -1,16 +1,18 @@
 //! How much of its memory a user will write. What is filled had better come in one piece and in
 //! huge pages; of what is not, no page should be taken before its touch.
 //!
-//! Of objects it is told from those freed before. Most are filled, so that is expected first. An
+//! Of large objects it is told from those freed before. Most are filled, so that is expected first. An
 //! object in memory nobody had touched has pages only where it was written: at its free some of
 //! them are asked for. One that was not filled ends the expectation, until four times the bytes of
-//! the next one were seen filled.
+//! the next one were seen filled. Medium objects are looked at while they are in use, when the heap
+//! grows for the next one.
 
 use super::huge::HUGE_PAGE_BYTES;
 use super::purge;
 use crate::base::address::GRANULE_SHIFT;
 use crate::base::random::{STEP, mix};
 use crate::base::shared::SharedUsize;
+use crate::metadata::span::{self, Kind};
 use crate::os::mapping;
 use crate::paging;
 use core::sync::atomic::Ordering;
@@ -43,8 +45,18 @@ const ROUNDING_ONE_OF: usize = 8;
 /// expected. In huge pages all objects look filled.
 const PROBE_ONE_OF: u64 = 16;
 
-/// What is known of objects.
+/// One of so many growths for medium objects is a probe, too: the next growth looks at an object that
+/// got memory from it. So a wrong guess is found out after seven huge pages, 14 MiB.
+const PROBE_GROWTH_ONE_OF: usize = 8;
+
+/// What is known of large objects.
 static OBJECTS: Experience = Experience(SharedUsize::new(FIRST_FILLED_BYTES));
+/// What is known of medium ones: nothing at first, since by the time the heap would grow ahead for
+/// them it has grown by touch some times.
+static MEDIUM_OBJECTS: Experience = Experience(SharedUsize::new(0));
+/// Address of the last medium object that got memory nobody had touched; 0 where it was looked at.
+static LAST_BY_TOUCH: SharedUsize = SharedUsize::new(0);
+static MEDIUM_GROWTHS: SharedUsize = SharedUsize::new(0);
 
 /// Bytes of objects that were seen filled since the last one that was not.
 struct Experience(SharedUsize);
@@ -58,19 +70,35 @@ pub(crate) fn of_object(bytes: usize) -> Filling {
     OBJECTS.expectation(bytes)
 }
 
-/// What to expect of a span of `span_bytes` for an object of `bytes`: what is expected of objects, if
-/// the object is about as large as the span.
-pub(crate) fn of_span(span_bytes: usize, bytes: usize) -> Filling {
-    if span_bytes - bytes > span_bytes / ROUNDING_ONE_OF {
+/// What to expect of a span of `span_bytes` for a medium object of `bytes`, for which the heap has to
+/// grow: what the last ones that got untouched memory made of it, if the object is about as large as
+/// the span.
+pub(crate) fn of_growth(span_bytes: usize, bytes: usize) -> Filling {
+    let last = LAST_BY_TOUCH.swap(0, Ordering::Relaxed);
+    if let Some(record) = span::record_holding(last)
+        && record.kind() == Kind::Medium
+    {
+        MEDIUM_OBJECTS.note(last, record.object_bytes());
+    }
+    let growths = MEDIUM_GROWTHS.fetch_add(1, Ordering::Relaxed);
+    if growths.is_multiple_of(PROBE_GROWTH_ONE_OF)
+        || span_bytes - bytes > span_bytes / ROUNDING_ONE_OF
+    {
         return Filling::Unknown;
     }
-    OBJECTS.expectation(bytes)
+    MEDIUM_OBJECTS.expectation(bytes)
+}
+
+/// Notes a medium object that got memory nobody had touched: what is resident of it when the heap
+/// grows for the next one was written.
+pub(crate) fn note_by_touch(address: usize) {
+    LAST_BY_TOUCH.store(address, Ordering::Relaxed);
 }
 
 /// Notes whether an object of `bytes` at `address` that is freed now was filled: one that got memory
 /// nobody had touched, and of which at most the first huge page was made resident ahead.
 pub(crate) fn note_freed(address: usize, bytes: usize) {
-    OBJECTS.note_freed(address, bytes);
+    OBJECTS.note(address, bytes);
 }
 
 /// Whether an object at `address`, a multiple of 64 KiB, is to show what it fills.
@@ -88,7 +116,7 @@ impl Experience {
         }
     }
 
-    fn note_freed(&self, address: usize, bytes: usize) {
+    fn note(&self, address: usize, bytes: usize) {
         // Not at its ends: the last eighth may be what sizes are rounded up by.
         let is_filled = [1, 3, 5, 7]
             .iter()
@@ -118,7 +146,7 @@ mod tests {
             // SAFETY: just mapped, and nobody else's.
             unsafe { ((address + offset) as *mut u8).write_volatile(1) };
         }
-        objects.note_freed(address, OBJECT_BYTES);
+        objects.note(address, OBJECT_BYTES);
         assert!(mapping::unmap(address, OBJECT_BYTES));
     }
 

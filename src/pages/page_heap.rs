@@ -23,15 +23,15 @@ pub(crate) fn used_bytes() -> usize {
 }
 
 /// Takes a span of `granules` (1 to 64), at a multiple of 64 KiB. The caller gives the first
-/// record its shape and then its kind. Where the heap has to grow for a span that will be filled, it
-/// may grow by pages that are resident. `None` out of memory.
-pub(crate) fn allocate(granules: u32, filling: Filling) -> Option<NewSpan> {
+/// record its shape and then its kind. Where the heap has to grow for a span that `filling` says will
+/// be filled, it may grow by pages that are resident. `None` out of memory.
+pub(crate) fn allocate(granules: u32, filling: impl FnOnce() -> Filling) -> Option<NewSpan> {
     let Claim {
         chunk,
         start,
         clean,
     } = chunk::claim(granules)
-        .or_else(|| source::grow(granules as usize, filling, || chunk::claim(granules)))?;
+        .or_else(|| source::grow(granules as usize, filling(), || chunk::claim(granules)))?;
     let Some(span) = prepare_records(start, granules, chunk) else {
         chunk::release(chunk, start, granules);
         return None;
