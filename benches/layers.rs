@@ -90,7 +90,7 @@ fn refill(criterion: &mut Criterion) {
 
 fn page_map(criterion: &mut Criterion) {
     let small = glebe_malloc(64) as usize;
-    let span = page_heap::allocate(4, || Filling::Unknown).expect("memory");
+    let span = page_heap::allocate(4, &|| Filling::Unknown).expect("memory");
     let tail = span.start.address() + 3 * GRANULE_BYTES;
     let large = glebe_malloc(64 << 20) as usize;
     let mut group = criterion.benchmark_group("page map");
@@ -131,7 +131,7 @@ fn spans(criterion: &mut Criterion) {
             format!("{granules} granules claimed, released"),
             |bencher| {
                 bencher.iter(|| {
-                    let span = page_heap::allocate(black_box(granules), || Filling::Unknown)
+                    let span = page_heap::allocate(black_box(granules), &|| Filling::Unknown)
                         .expect("memory");
                     page_heap::free(span.start, span.span);
                 });
@@ -141,7 +141,7 @@ fn spans(criterion: &mut Criterion) {
     group.bench_function("256 spans of 1 granule claimed, then released", |bencher| {
         bencher.iter(|| {
             let spans: [_; 256] = std::array::from_fn(|_| {
-                page_heap::allocate(1, || Filling::Unknown).expect("memory")
+                page_heap::allocate(1, &|| Filling::Unknown).expect("memory")
             });
             spans
                 .into_iter()
@@ -155,7 +155,7 @@ fn spans(criterion: &mut Criterion) {
 fn dirty_spans(count: usize) {
     const GRANULES: u32 = 16;
     let spans: Vec<NewSpan> = (0..count)
-        .map(|_| page_heap::allocate(GRANULES, || Filling::Unknown).expect("memory"))
+        .map(|_| page_heap::allocate(GRANULES, &|| Filling::Unknown).expect("memory"))
         .collect();
     for span in spans {
         for page in 0..GRANULES as usize * GRANULE_BYTES / 4096 {

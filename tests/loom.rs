@@ -133,10 +133,7 @@ mod pages {
             static ref USED: AtomicU32 = AtomicU32::new(0);
         }
 
-        pub(crate) fn allocate(
-            _granules: u32,
-            _filling: impl FnOnce() -> Filling,
-        ) -> Option<NewSpan> {
+        pub(crate) fn allocate(_granules: u32, _filling: &dyn Fn() -> Filling) -> Option<NewSpan> {
             let start = Granule(USED.fetch_add(1, Ordering::Relaxed) + 1);
             Some(NewSpan {
                 start,

@@ -24,7 +24,7 @@ pub(crate) fn allocate(bytes: usize) -> Option<MediumObject> {
     let span_bytes = usable.next_multiple_of(GRANULE_BYTES);
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
     let granules = (span_bytes >> GRANULE_SHIFT) as u32;
-    let new = page_heap::allocate(granules, || filling::of_growth(span_bytes, bytes))?;
+    let new = page_heap::allocate(granules, &|| filling::of_growth(span_bytes, bytes))?;
     if new.clean {
         filling::note_by_touch(new.start.address());
     }

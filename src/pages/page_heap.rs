@@ -25,7 +25,7 @@ pub(crate) fn used_bytes() -> usize {
 /// Takes a span of `granules` (1 to 64), at a multiple of 64 KiB. The caller gives the first
 /// record its shape and then its kind. Where the heap has to grow for a span that `filling` says will
 /// be filled, it may grow by pages that are resident. `None` out of memory.
-pub(crate) fn allocate(granules: u32, filling: impl FnOnce() -> Filling) -> Option<NewSpan> {
+pub(crate) fn allocate(granules: u32, filling: &dyn Fn() -> Filling) -> Option<NewSpan> {
     let Claim {
         chunk,
         start,

@@ -75,7 +75,7 @@ impl Slab {
     /// Makes a new slab of `class` that belongs to the cache at address `owner`; all of it resident
     /// at once if that will fill it, which saves a fault a page.
     pub(crate) fn new(class: SizeClass, owner: usize, filling: Filling) -> Option<Slab> {
-        let new = page_heap::allocate(class.slab_granules(), || filling)?;
+        let new = page_heap::allocate(class.slab_granules(), &|| filling)?;
         let span = new.span;
         let bytes = class.slab_granules() as usize * GRANULE_BYTES;
         if filling == Filling::All && new.clean {
