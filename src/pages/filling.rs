@@ -56,6 +56,7 @@ static OBJECTS: Experience = Experience(SharedUsize::new(FIRST_FILLED_BYTES));
 static MEDIUM_OBJECTS: Experience = Experience(SharedUsize::new(0));
 /// Address of the last medium object that got memory nobody had touched; 0 where it was looked at.
 static LAST_BY_TOUCH: SharedUsize = SharedUsize::new(0);
+/// Growths of the heap for medium objects, by which the probes are told.
 static MEDIUM_GROWTHS: SharedUsize = SharedUsize::new(0);
 
 /// Bytes of objects that were seen filled since the last one that was not.

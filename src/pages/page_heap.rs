@@ -23,8 +23,8 @@ pub(crate) fn used_bytes() -> usize {
 }
 
 /// Takes a span of `granules` (1 to 64), at a multiple of 64 KiB. The caller gives the first
-/// record its shape and then its kind. Where the heap has to grow for a span that `filling` says will
-/// be filled, it may grow by pages that are resident. `None` out of memory.
+/// record its shape and then its kind. Where the heap has to grow, and only there, `filling` is asked: for
+/// a span that will be filled it may grow by pages that are resident. `None` out of memory.
 pub(crate) fn allocate(granules: u32, filling: &dyn Fn() -> Filling) -> Option<NewSpan> {
     let Claim {
         chunk,
