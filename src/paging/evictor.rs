@@ -63,6 +63,8 @@ pub(super) struct Evictor {
     waste_left: usize,
     /// Pages that no store took.
     kept: usize,
+    /// The area of which old pages were last written out.
+    written_out: usize,
 }
 
 /// The way to the spill file; closed for a while after a write has failed.
@@ -105,6 +107,7 @@ impl Evictor {
             },
             kept: 0,
             waste_left: 0,
+            written_out: page_table::END_OF_AREAS,
         }
     }
 
@@ -179,6 +182,10 @@ impl Evictor {
         let lean = budget::resident_pages() * PAGE_BYTES < budget::asked_bytes() / 2;
         while tracked < if lean { AREAS_AT_A_TIME } else { 1 } && self.track_oldest() {
             tracked += 1;
+        }
+        if config::store() == StoreKind::Both && store::memory().stored().0 > 0 {
+            let spill = &mut self.spill;
+            compaction::write_out_next_area(&mut self.written_out, |bytes| spill.write(bytes));
         }
         let mut victims = [Victim::NONE; BATCH];
         let found = resident::victims(&mut victims);

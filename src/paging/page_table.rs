@@ -435,20 +435,27 @@ pub(crate) fn slot_of_tracked(page: PageNumber) -> Option<&'static Slot> {
     Some(area.leaf_of_tracked()?.slot(index))
 }
 
-/// Calls `each` with the number of every area that was ever managed, in ascending order.
+/// Above the numbers of all areas.
+pub(crate) const END_OF_AREAS: usize = 8192 * AREAS_PER_BLOCK;
+
+/// The last area below `number` of which something is managed, and its number.
+pub(crate) fn area_below(mut number: usize) -> Option<(usize, &'static Area)> {
+    loop {
+        number = AREAS.last_mapped_at_or_below(number.checked_sub(1)?)?;
+        let found = area(number).filter(|it| it.managed.load(Ordering::Relaxed) != 0);
+        if let Some(area) = found {
+            return Some((number, area));
+        }
+    }
+}
+
+/// Calls `each` with the number of every area of which something is managed, in descending order:
+/// that is how the directory skips.
 pub(crate) fn for_each_area(mut each: impl FnMut(usize, &'static Area)) {
-    let mut number = 8192 * 8192 - 1;
-    // From the right, since that is how the directory skips.
-    while let Some(found) = AREAS.last_mapped_at_or_below(number) {
-        if let Some(area) = area(found)
-            && area.managed.load(Ordering::Relaxed) != 0
-        {
-            each(found, area);
-        }
-        match found.checked_sub(1) {
-            Some(next) => number = next,
-            None => return,
-        }
+    let mut end = END_OF_AREAS;
+    while let Some((number, area)) = area_below(end) {
+        each(number, area);
+        end = number;
     }
 }
 

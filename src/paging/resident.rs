@@ -77,6 +77,11 @@ pub(super) fn in_vain() -> Stamp {
     RESIDENT_SET.lock().in_vain()
 }
 
+/// Whether a page whose entry keeps this left long ago.
+pub(super) fn left_long_ago(stamp: Stamp) -> bool {
+    RESIDENT_SET.lock().left_long_ago(stamp)
+}
+
 /// In a child after fork: nothing is queued.
 pub(super) fn forget_all() {
     // SAFETY: the child has one thread, and it does not hold the lock.

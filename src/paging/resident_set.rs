@@ -321,6 +321,12 @@ impl<'a> ResidentSet<'a> {
         Stamp::new(self.ticks(), Queue::Fresh)
     }
 
+    /// Whether a page left so long ago that it is unlikely to come back soon: as many others left
+    /// since as a queue has places.
+    pub(crate) fn left_long_ago(&self, stamp: Stamp) -> bool {
+        stamp.distance(self.ticks()) >= TICKS
+    }
+
     /// Evictions in a tick of the clock.
     fn tick(&self) -> u64 {
         (self.fresh.places.len() as u64 / TICKS).max(1)

@@ -28,6 +28,8 @@ pub(crate) enum Count {
     Compressed,
     /// Pages put in the spill file.
     Spilled,
+    /// Of these, pages that had been in compressed memory.
+    WrittenOut,
     /// Pages that no store took and that stayed.
     Kept,
     /// Pages that did not compress.
@@ -53,6 +55,7 @@ pub(crate) const NAMES: [&str; Count::ServiceNs as usize + 1] = [
     "same_filled",
     "compressed",
     "spilled",
+    "written_out",
     "kept",
     "incompressible",
     "unmovable",

@@ -200,6 +200,20 @@ fn what_the_kernel_saw_touched_goes_round() {
 }
 
 #[test]
+fn a_page_left_long_ago_once_as_many_left_since_as_a_queue_has_places() {
+    let table = table(4096);
+    let mut machine = Machine::new(&table, 4096);
+    machine.touch(0);
+    let mut victims = [Victim::NONE; 1];
+    assert_eq!(machine.set.victims(&mut victims, &machine.entries), 1);
+    let stamp = victims[0].stamp();
+    machine.set.evictions += 2 * 4096 - 4;
+    assert!(!machine.set.left_long_ago(stamp));
+    machine.set.evictions += 4;
+    assert!(machine.set.left_long_ago(stamp));
+}
+
+#[test]
 fn a_stamp_tells_queue_and_distance_over_a_clock_that_went_round() {
     for ticks in [0, 5, 0x7ffe, 0x7fff, 0x8000, 0x12_3456] {
         for queue in [Queue::Fresh, Queue::Proven] {
