@@ -9,6 +9,7 @@ use super::page_table::{
 use super::store;
 use crate::base::address::{GRANULE_BYTES, GRANULE_SHIFT};
 use crate::os::futex::Mutex;
+use crate::os::mapping;
 use crate::os::pagemap::Pagemap;
 use core::sync::atomic::Ordering;
 
@@ -378,6 +379,17 @@ pub(super) fn track(address: usize, bytes: usize) {
             untracked.remove(area);
         }
     }
+}
+
+/// Keeps huge pages from all that is tracked, before a fork. In the child it is registered with
+/// nobody for a moment; a huge page that the kernel made there (khugepaged) would have zeroes where
+/// pages are out, and no touch of these would be a fault any more.
+pub(super) fn keep_small() {
+    page_table::for_each_area(|number, area| {
+        for (start, bytes) in tracked_runs(number, area) {
+            mapping::advise_small(start, bytes);
+        }
+    });
 }
 
 /// The runs of tracked granules of an area, as start and bytes.

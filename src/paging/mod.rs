@@ -37,7 +37,7 @@ use page_table::{Entry, State};
 
 use crate::config;
 use crate::os::pagemap::Pagemap;
-use crate::os::process::SignalsBlocked;
+use crate::os::process::{ErrnoKept, SignalsBlocked};
 use crate::os::stdio_files;
 use crate::report;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -188,14 +188,15 @@ pub(crate) fn before_fork() {
         core::mem::forget(evictor::EVICTION.lock());
         store::hold_removals();
         fault_handler::hold_still();
+        let _kept = ErrnoKept::new();
+        managed::keep_small();
     }
 }
 
 /// Lets the evictor go on.
 pub(crate) fn after_fork_in_parent() {
-    if is_active() && store::release_removals() {
+    if is_active() && store::after_fork_in_parent() {
         fault_handler::go_on();
-        store::after_fork_in_parent();
         // SAFETY: locked by `before_fork` of this thread.
         unsafe { evictor::EVICTION.force_unlock(Default::default()) };
     }

@@ -26,6 +26,8 @@ pub(super) fn prepare(frames: usize) -> bool {
         return false;
     };
     mapping::name(start, frames * PAGE_BYTES, c"glebe staging");
+    // In the child of a fork a huge page would fill frames that must be empty.
+    mapping::advise_small(start, frames * PAGE_BYTES);
     FRAMES_START.store(start, Ordering::Relaxed);
     PAGES_START.store(pages, Ordering::Relaxed);
     FRAMES.store(frames, Ordering::Relaxed);

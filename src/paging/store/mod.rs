@@ -27,7 +27,7 @@ use spill_file::SpillFile;
 
 pub(crate) use slot_size::BLOCK_BYTES;
 
-pub(super) use removals::{hold_removals, release_removals, remove};
+pub(super) use removals::{hold_removals, remove};
 
 /// What a store knows its byte strings by: below 2^40, so that it fits a page table entry.
 pub(crate) type Handle = u64;
@@ -57,9 +57,11 @@ pub(crate) fn spill() -> &'static SpillFile {
     &SPILL
 }
 
-/// In the parent, after a fork during which nobody inserted, before anybody does.
-pub(crate) fn after_fork_in_parent() {
-    SPILL.after_fork_in_parent();
+/// In the parent, after a fork during which nobody inserted, before anybody does: removes what had
+/// to wait. Whether there was a fork.
+pub(crate) fn after_fork_in_parent() -> bool {
+    // First of all what the child has is frozen, so that no removal gives its space away.
+    removals::release(|| SPILL.after_fork_in_parent())
 }
 
 /// In the child of such a fork, before anything else: frees the locks, whose holders are no more.

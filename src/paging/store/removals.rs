@@ -48,10 +48,14 @@ pub(in super::super) fn hold_removals() {
     REMOVALS.lock().held_up = true;
 }
 
-/// The fork is over: removes what had to wait. Whether there was one.
-pub(in super::super) fn release_removals() -> bool {
+/// The fork is over: calls `before`, and removes what had to wait. Whether there was one; else
+/// nothing is done.
+pub(super) fn release(before: impl FnOnce()) -> bool {
     let mut removals = REMOVALS.lock();
     let held_up = core::mem::replace(&mut removals.held_up, false);
+    if held_up {
+        before();
+    }
     let waiting = core::mem::take(&mut removals.waiting);
     for entry in removals.entries.iter_mut().take(waiting) {
         if let Some(entry) = entry.take() {
